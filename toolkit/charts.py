@@ -1,0 +1,160 @@
+"""Which picture does a chapter show? The few chart forms that the book uses, and their colours.
+
+Colours are CSS variables, so that one chart follows the page's light or dark mode at once,
+before any script runs and after. Their values stand in `toolkit/explore/explore.css`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+
+INK = "var(--tk-ink)"
+MUTED = "var(--tk-muted)"
+# In this order they stay apart for the common forms of colour blindness (Okabe and Ito, 2008).
+BLUE, ORANGE, GREEN, PURPLE, RED, SKY = (
+    f"var(--tk-{name})" for name in ("blue", "orange", "green", "purple", "red", "sky")
+)
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
+
+
+def lines(
+    data: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    series: str | None = None,
+    title: str = "",
+    x_title: str | None = None,
+    y_title: str | None = None,
+    y_format: str = "",
+    x_domain: Sequence[float] | None = None,
+    y_domain: Sequence[float] | None = None,
+    log_x: bool = False,
+    reference: float | None = None,
+    reference_label: str = "",
+    points: bool = False,
+) -> alt.LayerChart:
+    """One line a series over an ordered quantity, with an optional horizontal reference.
+
+    `data` has one row a point; `x`, `y` and `series` name its columns. `y_format` is a
+    d3 number format such as "%". Fix `y_domain` in a demo, or the axis moves instead of the line.
+    """
+    encoding = {
+        "x": alt.X(
+            f"{x}:Q",
+            title=x_title or x,
+            scale=_scale(x_domain, kind="log" if log_x else None),
+        ),
+        "y": alt.Y(
+            f"{y}:Q", title=y_title or y, axis=alt.Axis(format=y_format), scale=_scale(y_domain)
+        ),
+        "tooltip": [column for column in (series, x, y) if column is not None],
+    }
+    if series is not None:
+        names = list(dict.fromkeys(data[series]))
+        encoding["color"] = _colour(series, names)
+        # Colour alone tells nothing to some readers: dashes differ too.
+        encoding["strokeDash"] = alt.StrokeDash(f"{series}:N", title=None, sort=names, legend=None)
+    layer = alt.Chart(data).mark_line(point=points, strokeWidth=2).encode(**encoding)
+    layers = [layer] if reference is None else [layer, *_reference(reference, reference_label)]
+    return alt.layer(*layers, title=title)
+
+
+def bars(
+    data: pd.DataFrame,
+    *,
+    category: str,
+    value: str,
+    colour: str | None = None,
+    colours: Mapping[str, str] | None = None,
+    low: str | None = None,
+    high: str | None = None,
+    title: str = "",
+    value_title: str | None = None,
+    value_format: str = "",
+    value_domain: Sequence[float] | None = None,
+    reference: float | None = None,
+) -> alt.LayerChart:
+    """One horizontal bar a category, in the order of the rows, with intervals where `low` and `high` are named.
+
+    `colour` names a column that groups the bars; `colours` maps its values to colours.
+    """
+    height = alt.Y(f"{category}:N", sort=list(dict.fromkeys(data[category])), title=None, axis=alt.Axis(labelLimit=260))
+    axis = alt.Axis(format=value_format)
+    x = alt.X(f"{value}:Q", title=value_title or value, axis=axis, scale=_scale(value_domain))
+    bar = alt.Chart(data).mark_bar().encode(y=height, x=x, tooltip=[category, value])
+    if colour is not None:
+        names = list(dict.fromkeys(data[colour])) if colours is None else list(colours)
+        bar = bar.encode(color=_colour(colour, names, colours), yOffset=alt.YOffset(f"{colour}:N", sort=names))
+    layers = [bar]
+    if low is not None and high is not None:
+        layers.append(
+            alt.Chart(data).mark_rule(color=INK, strokeWidth=2).encode(y=height, x=alt.X(f"{low}:Q"), x2=f"{high}:Q")
+        )
+    if reference is not None:
+        rule = pd.DataFrame({"reference": [reference]})
+        layers.append(alt.Chart(rule).mark_rule(color=INK).encode(x=alt.X("reference:Q")))
+    return alt.layer(*layers, title=title).properties(height=alt.Step(26 if colour is None else 16))
+
+
+def waterfall(
+    parts: Mapping[str, float],
+    *,
+    start: tuple[str, float],
+    end: str,
+    title: str = "",
+    value_title: str = "",
+    value_format: str = "",
+    value_domain: Sequence[float] | None = None,
+) -> alt.LayerChart:
+    """The way from one number to another: a bar for the start, one for each part, one for the end.
+
+    `start` is the first bar's label and height; the last bar, labelled `end`, stands at the
+    start plus all `parts`. Bars that lower the running total and bars that raise it differ in colour.
+    """
+    total = start[1]
+    rows = [{"step": start[0], "from": 0.0, "to": total, "kind": "total"}]
+    for name, size in parts.items():
+        rows.append({"step": name, "from": total, "to": total + size, "kind": "raises" if size >= 0 else "lowers"})
+        total += size
+    rows.append({"step": end, "from": 0.0, "to": total, "kind": "total"})
+    data = pd.DataFrame(rows)
+    data["change"] = data["to"] - data["from"]
+    kinds = {"total": BLUE, "raises": GREEN, "lowers": RED}
+    bar = (
+        alt.Chart(data)
+        .mark_bar()
+        .encode(
+            y=alt.Y("step:N", sort=list(data["step"]), title=None, axis=alt.Axis(labelLimit=260)),
+            x=alt.X("from:Q", title=value_title, axis=alt.Axis(format=value_format), scale=_scale(value_domain)),
+            x2="to:Q",
+            color=_colour("kind", list(kinds), kinds),
+            tooltip=["step", "change", "to"],
+        )
+    )
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x="zero:Q")
+    return alt.layer(bar, zero, title=title).properties(height=alt.Step(26))
+
+
+def _colour(column: str, names: Sequence[str], colours: Mapping[str, str] | None = None) -> alt.Color:
+    wanted = [SERIES[i % len(SERIES)] for i in range(len(names))] if colours is None else [colours[n] for n in names]
+    return alt.Color(f"{column}:N", title=None, sort=list(names), scale=alt.Scale(domain=list(names), range=wanted))
+
+
+def _reference(value: float, label: str) -> list[alt.Chart]:
+    data = pd.DataFrame({"reference": [value], "label": [label]})
+    rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=MUTED).encode(y="reference:Q")
+    text = alt.Chart(data).mark_text(align="right", baseline="bottom", dy=-3, color=MUTED)
+    return [rule, text.encode(x=alt.value("width"), y="reference:Q", text="label:N")] if label else [rule]
+
+
+def _scale(domain: Sequence[float] | None, kind: str | None = None) -> alt.Scale:
+    settings: dict[str, object] = {}
+    if domain is not None:
+        settings["domain"] = list(domain)
+    if kind is not None:
+        settings["type"] = kind
+    return alt.Scale(**settings)

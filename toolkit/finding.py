@@ -1,0 +1,138 @@
+"""What does a diagnostic tell, and what can it not tell?"""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer of a diagnostic: an effect size with its interval, a verdict, and what stays open.
+
+    Parameters
+    ----------
+    estimate : float
+        The effect size, in `unit`; nan where the evidence defines none.
+    ci : pair of float
+        Interval of the estimate at level `1 - alpha`, lower end first.
+    verdict : str
+        One sentence: what a colleague should conclude.
+    unit : str
+        Unit of `estimate`, `se` and `ci`; empty for a pure number.
+    se : float
+        Standard error of the estimate; nan where none is defined.
+    p : float or None
+        P-value of "no effect", where such a test exists.
+    n : int
+        Rows that the estimate stands on.
+    n_clusters : int or None
+        Independent units among them (users, unless the diagnostic says otherwise).
+    alpha : float
+        One minus the level of the interval.
+    table : DataFrame or None
+        One row per part of the answer.
+    assumptions : tuple of str
+        What must hold for the interval to mean what it says.
+    cannot_tell : tuple of str
+        Explanations that this evidence can't separate.
+
+    Raises
+    ------
+    ValueError
+        If the interval's ends are swapped, `p` is no probability, `n` is negative,
+        or the verdict is empty.
+
+    Examples
+    --------
+    >>> finding = Finding(0.031, (0.012, 0.050), "The treatment is better.", se=0.0097, p=0.0014, n=2000)
+    >>> print(finding)
+    The treatment is better.
+      estimate 0.031, 95% interval 0.012 to 0.05, p = 0.0014, n = 2,000
+    """
+
+    estimate: float
+    ci: tuple[float, float]
+    verdict: str
+    unit: str = ""
+    se: float = math.nan
+    p: float | None = None
+    n: int = 0
+    n_clusters: int | None = None
+    alpha: float = 0.05
+    table: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    assumptions: tuple[str, ...] = ()
+    cannot_tell: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.verdict.strip():
+            raise ValueError("verdict: got an empty string; it must say in one sentence what to conclude")
+        if self.ci[0] > self.ci[1]:
+            raise ValueError(f"ci: got {self.ci}; the lower end must come first")
+        if self.p is not None and not 0 <= self.p <= 1:
+            raise ValueError(f"p: got {self.p}; it must lie in [0, 1]")
+        if self.n < 0:
+            raise ValueError(f"n: got {self.n}; it must not be negative")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha: got {self.alpha}; it must lie strictly between 0 and 1")
+
+    def summary(self) -> str:
+        """The numbers in one line: estimate, interval, p-value where there is one, sample sizes."""
+        unit = f" {self.unit}" if self.unit else ""
+        parts = [
+            f"estimate {_number(self.estimate)}{unit}",
+            f"{100 * (1 - self.alpha):.4g}% interval {_number(self.ci[0])} to {_number(self.ci[1])}",
+        ]
+        if self.p is not None:
+            parts.append("p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}")
+        parts.append(f"n = {self.n:,}")
+        if self.n_clusters is not None:
+            parts.append(f"{self.n_clusters:,} clusters")
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        lines = [self.verdict, f"  {self.summary()}"]
+        lines += [f"  assumes: {text}" for text in self.assumptions]
+        lines += [f"  cannot tell: {text}" for text in self.cannot_tell]
+        if self.table is not None:
+            lines += ["", self.table.to_string(index=False)]
+        return "\n".join(lines)
+
+    def _repr_pretty_(self, printer: object, cycle: bool) -> None:
+        printer.text(str(self))  # type: ignore[attr-defined]
+
+    def _repr_html_(self) -> str:
+        def items(title: str, texts: tuple[str, ...]) -> str:
+            rows = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
+            return f"<p><em>{title}</em></p><ul>{rows}</ul>" if texts else ""
+
+        table = "" if self.table is None else self.table.to_html(index=False, border=0, escape=True)
+        return (
+            f'<div class="finding"><p><strong>{html.escape(self.verdict)}</strong></p>'
+            f"<p>{html.escape(self.summary())}</p>"
+            f"{items('Assumes', self.assumptions)}{items('Cannot tell', self.cannot_tell)}{table}</div>"
+        )
+
+    def chart(self) -> alt.LayerChart:
+        """The estimate as a point, its interval as a line, and zero as the reference."""
+        import altair as alt
+        import pandas as pd
+
+        label = self.unit or "estimate"
+        row = pd.DataFrame({"low": [self.ci[0]], "estimate": [self.estimate], "high": [self.ci[1]], "zero": [0.0]})
+        base = alt.Chart(row, title=self.verdict)
+        return (
+            base.mark_rule(strokeDash=[4, 4]).encode(x=alt.X("zero:Q", title=label))
+            + base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q")
+            + base.mark_point(filled=True, size=90).encode(x="estimate:Q")
+        ).properties(height=60)
+
+
+def _number(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4g}"
