@@ -46,11 +46,9 @@ def lines(
         "x": alt.X(
             f"{x}:Q",
             title=x_title or x,
-            scale=_scale(x_domain, kind="log" if log_x else None),
+            scale=_scale(x_domain, log=log_x),
         ),
-        "y": alt.Y(
-            f"{y}:Q", title=y_title or y, axis=alt.Axis(format=y_format), scale=_scale(y_domain)
-        ),
+        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=alt.Axis(format=y_format), scale=_scale(y_domain)),
         "tooltip": [column for column in (series, x, y) if column is not None],
     }
     if series is not None:
@@ -60,7 +58,7 @@ def lines(
         encoding["strokeDash"] = alt.StrokeDash(f"{series}:N", title=None, sort=names, legend=None)
     layer = alt.Chart(data).mark_line(point=points, strokeWidth=2).encode(**encoding)
     layers = [layer] if reference is None else [layer, *_reference(reference, reference_label)]
-    return alt.layer(*layers, title=title)
+    return alt.LayerChart(layer=layers, title=title)
 
 
 def bars(
@@ -82,22 +80,28 @@ def bars(
 
     `colour` names a column that groups the bars; `colours` maps its values to colours.
     """
-    height = alt.Y(f"{category}:N", sort=list(dict.fromkeys(data[category])), title=None, axis=alt.Axis(labelLimit=260))
+    height = alt.Y(
+        f"{category}:N", sort=list(dict.fromkeys(data[category])), title=None, axis=alt.Axis(labelLimit=260)
+    )
     axis = alt.Axis(format=value_format)
     x = alt.X(f"{value}:Q", title=value_title or value, axis=axis, scale=_scale(value_domain))
     bar = alt.Chart(data).mark_bar().encode(y=height, x=x, tooltip=[category, value])
     if colour is not None:
         names = list(dict.fromkeys(data[colour])) if colours is None else list(colours)
-        bar = bar.encode(color=_colour(colour, names, colours), yOffset=alt.YOffset(f"{colour}:N", sort=names))
+        bar = bar.encode(
+            color=_colour(colour, names, colours), yOffset=alt.YOffset(f"{colour}:N", sort=names)
+        )
     layers = [bar]
     if low is not None and high is not None:
         layers.append(
-            alt.Chart(data).mark_rule(color=INK, strokeWidth=2).encode(y=height, x=alt.X(f"{low}:Q"), x2=f"{high}:Q")
+            alt.Chart(data)
+            .mark_rule(color=INK, strokeWidth=2)
+            .encode(y=height, x=alt.X(f"{low}:Q"), x2=f"{high}:Q")
         )
     if reference is not None:
         rule = pd.DataFrame({"reference": [reference]})
         layers.append(alt.Chart(rule).mark_rule(color=INK).encode(x=alt.X("reference:Q")))
-    return alt.layer(*layers, title=title).properties(height=alt.Step(26 if colour is None else 16))
+    return alt.LayerChart(layer=layers, title=title).properties(height=alt.Step(26 if colour is None else 16))
 
 
 def waterfall(
@@ -118,7 +122,9 @@ def waterfall(
     total = start[1]
     rows = [{"step": start[0], "from": 0.0, "to": total, "kind": "total"}]
     for name, size in parts.items():
-        rows.append({"step": name, "from": total, "to": total + size, "kind": "raises" if size >= 0 else "lowers"})
+        rows.append(
+            {"step": name, "from": total, "to": total + size, "kind": "raises" if size >= 0 else "lowers"}
+        )
         total += size
     rows.append({"step": end, "from": 0.0, "to": total, "kind": "total"})
     data = pd.DataFrame(rows)
@@ -129,19 +135,27 @@ def waterfall(
         .mark_bar()
         .encode(
             y=alt.Y("step:N", sort=list(data["step"]), title=None, axis=alt.Axis(labelLimit=260)),
-            x=alt.X("from:Q", title=value_title, axis=alt.Axis(format=value_format), scale=_scale(value_domain)),
+            x=alt.X(
+                "from:Q", title=value_title, axis=alt.Axis(format=value_format), scale=_scale(value_domain)
+            ),
             x2="to:Q",
             color=_colour("kind", list(kinds), kinds),
             tooltip=["step", "change", "to"],
         )
     )
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x="zero:Q")
-    return alt.layer(bar, zero, title=title).properties(height=alt.Step(26))
+    return alt.LayerChart(layer=[bar, zero], title=title).properties(height=alt.Step(26))
 
 
 def _colour(column: str, names: Sequence[str], colours: Mapping[str, str] | None = None) -> alt.Color:
-    wanted = [SERIES[i % len(SERIES)] for i in range(len(names))] if colours is None else [colours[n] for n in names]
-    return alt.Color(f"{column}:N", title=None, sort=list(names), scale=alt.Scale(domain=list(names), range=wanted))
+    wanted = (
+        [SERIES[i % len(SERIES)] for i in range(len(names))]
+        if colours is None
+        else [colours[n] for n in names]
+    )
+    return alt.Color(
+        f"{column}:N", title=None, sort=list(names), scale=alt.Scale(domain=list(names), range=wanted)
+    )
 
 
 def _reference(value: float, label: str) -> list[alt.Chart]:
@@ -151,10 +165,8 @@ def _reference(value: float, label: str) -> list[alt.Chart]:
     return [rule, text.encode(x=alt.value("width"), y="reference:Q", text="label:N")] if label else [rule]
 
 
-def _scale(domain: Sequence[float] | None, kind: str | None = None) -> alt.Scale:
-    settings: dict[str, object] = {}
-    if domain is not None:
-        settings["domain"] = list(domain)
-    if kind is not None:
-        settings["type"] = kind
-    return alt.Scale(**settings)
+def _scale(domain: Sequence[float] | None, *, log: bool = False) -> alt.Scale:
+    scale = alt.Scale() if domain is None else alt.Scale(domain=list(domain))
+    if log:
+        scale.type = "log"
+    return scale

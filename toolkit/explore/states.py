@@ -1,0 +1,211 @@
+"""All states of a demo: computed over all cores, and kept until anything that they depend on changes."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import inspect
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from toolkit.explore.controls import Value
+
+if TYPE_CHECKING:
+    from toolkit.explore.demo import Demo, State
+
+CACHE_VARIABLE = "TOOLKIT_CACHE"
+# Starting worker processes costs about this long; less work than this stays in one process.
+_WORTH_WORKERS = 3.0
+_LIBRARIES = (
+    "altair",
+    "joblib",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "statsmodels",
+    "vl-convert-python",
+)
+
+
+def all_states(demo: Demo) -> dict[tuple[Value, ...], State]:
+    """Every state of a demo by its values.
+
+    Read from the folder that TOOLKIT_CACHE names when nothing that they depend on has changed,
+    else computed; without the variable always computed. Progress goes to the terminal.
+
+    Raises
+    ------
+    DemoError
+        If a state can't be computed, or the function gives two answers for the same values.
+    """
+    folder = os.environ.get(CACHE_VARIABLE)
+    path = Path(folder) / f"{demo.name}-{fingerprint(demo)}.json.gz" if folder else None
+    if path is not None and path.exists():
+        states = _read(demo, path)
+        _say(f"{demo.name}: {len(states)} states, none has changed\n")
+        return states
+    states = _compute(demo)
+    if path is not None:
+        _write(path, states)
+    return states
+
+
+def fingerprint(demo: Demo) -> str:
+    """A digest of all that a demo's states depend on.
+
+    The function's code and the values of the globals, defaults and closures that it uses, the
+    controls, every file of this package, the Python version and the libraries' versions.
+    """
+    digest = hashlib.sha256()
+    seen: set[int] = set()
+    for part in (repr(list(demo.controls.items())), package_digest(), platform.python_version()):
+        digest.update(part.encode())
+    for name in _LIBRARIES:
+        digest.update(f"{name}=={version(name)}".encode())
+    _add_function(digest, demo.function, seen)
+    return digest.hexdigest()[:20]
+
+
+@lru_cache(maxsize=1)
+def package_digest() -> str:
+    """A digest of every source file of this package."""
+    digest = hashlib.sha256()
+    root = Path(str(files("toolkit")))
+    for path in sorted(root.rglob("*")):
+        if path.suffix in (".py", ".js", ".css", ".parquet"):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _compute(demo: Demo) -> dict[tuple[Value, ...], State]:
+    from toolkit.explore.demo import DemoError
+
+    grid = demo.grid()
+    start = time.perf_counter()
+    # Once to warm what the demo's states share, once more to see what a state costs and that it is pure.
+    first = demo.compute(demo.default)
+    warm = time.perf_counter()
+    again = demo.compute(demo.default)
+    cost = time.perf_counter() - warm
+    if _canonical(first) != _canonical(again):
+        raise DemoError(
+            f"demo {demo.name!r}, state {demo.describe(demo.default)}: two runs gave different charts or "
+            "readouts; fix its random seeds inside the function"
+        )
+    cores = os.cpu_count() or 1
+    if cores == 1 or cost * len(grid) < _WORTH_WORKERS:
+        cores = 1
+        found = []
+        for values in grid:
+            found.append(demo.compute(values))
+            _progress(demo.name, len(found), len(grid))
+    else:
+        found = _in_parallel(demo, grid, cores)
+    seconds = time.perf_counter() - start
+    _say(f"\r{demo.name}: {len(grid)} states in {seconds:.1f} s on {cores} core{'s' * (cores > 1)}\n")
+    return {tuple(values.values()): state for values, state in zip(grid, found, strict=True)}
+
+
+def _in_parallel(demo: Demo, grid: list[dict[str, Value]], cores: int) -> list[State]:
+    from joblib import Parallel, delayed
+
+    # Few, large parts: each carries the demo's globals with it. Neighbours differ in cost, so deal them out.
+    parts = [grid[part :: 4 * cores] for part in range(min(4 * cores, len(grid)))]
+    found: dict[tuple[Value, ...], State] = {}
+    runs = Parallel(n_jobs=cores, return_as="generator", batch_size=1)(
+        delayed(_part)(demo, part) for part in parts
+    )
+    for part, states in zip(parts, runs, strict=True):
+        found.update({tuple(values.values()): state for values, state in zip(part, states, strict=True)})
+        _progress(demo.name, len(found), len(grid))
+    return [found[tuple(values.values())] for values in grid]
+
+
+def _part(demo: Demo, grid: list[dict[str, Value]]) -> list[State]:
+    return [demo.compute(values) for values in grid]
+
+
+def _canonical(state: State) -> tuple[str, str]:
+    from toolkit.explore.vega import split
+
+    return json.dumps(split(state.spec), sort_keys=True), state.readout
+
+
+def _read(demo: Demo, path: Path) -> dict[tuple[Value, ...], State]:
+    from toolkit.explore.demo import State
+
+    stored = json.loads(gzip.decompress(path.read_bytes()))
+    return {
+        tuple(values.values()): State(spec, readout)
+        for values, (spec, readout) in zip(demo.grid(), stored, strict=True)
+    }
+
+
+def _write(path: Path, states: Mapping[tuple[Value, ...], State]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = json.dumps([[state.spec, state.readout] for state in states.values()])
+    # Written aside and renamed: a build that is stopped half-way leaves no half-written file.
+    aside = path.with_suffix(f".{os.getpid()}.tmp")
+    aside.write_bytes(gzip.compress(stored.encode(), mtime=0))
+    aside.replace(path)
+
+
+def _add_function(digest: Any, function: Any, seen: set[int]) -> None:
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    try:
+        digest.update(inspect.getsource(function).encode())
+    except (OSError, TypeError):
+        digest.update(function.__code__.co_code + repr(function.__code__.co_consts).encode())
+    _add_value(digest, (function.__defaults__, function.__kwdefaults__), seen)
+    for cell in function.__closure__ or ():
+        _add_value(digest, cell.cell_contents, seen)
+    for name in sorted(_names(function.__code__)):
+        if name in function.__globals__:
+            digest.update(name.encode())
+            _add_value(digest, function.__globals__[name], seen)
+
+
+def _add_value(digest: Any, value: Any, seen: set[int]) -> None:
+    if isinstance(value, ModuleType):
+        digest.update(value.__name__.encode())
+    elif str(getattr(value, "__module__", "")).split(".")[0] == "toolkit" and callable(value):
+        # Covered by the digest of the whole package.
+        digest.update(
+            f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}".encode()
+        )
+    elif isinstance(value, FunctionType):
+        _add_function(digest, value, seen)
+    else:
+        import joblib
+
+        digest.update(joblib.hash(value).encode())
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*(_names(constant) for constant in inner))
+
+
+def _progress(name: str, done: int, count: int) -> None:
+    if done % max(1, count // 10) == 0:
+        _say(f"\r{name}: {done} of {count} states")
+
+
+def _say(message: str) -> None:
+    # The process's own stream: a notebook's sys.stderr would end up in the page.
+    if sys.__stderr__ is not None and os.environ.get(CACHE_VARIABLE):
+        sys.__stderr__.write(message)
+        sys.__stderr__.flush()
