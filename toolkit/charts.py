@@ -48,7 +48,7 @@ def lines(
             title=x_title or x,
             scale=_scale(x_domain, log=log_x),
         ),
-        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=alt.Axis(format=y_format), scale=_scale(y_domain)),
+        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain)),
         "tooltip": [column for column in (series, x, y) if column is not None],
     }
     if series is not None:
@@ -83,7 +83,7 @@ def bars(
     height = alt.Y(
         f"{category}:N", sort=list(dict.fromkeys(data[category])), title=None, axis=alt.Axis(labelLimit=260)
     )
-    axis = alt.Axis(format=value_format)
+    axis = _axis(value_format)
     x = alt.X(f"{value}:Q", title=value_title or value, axis=axis, scale=_scale(value_domain))
     bar = alt.Chart(data).mark_bar().encode(y=height, x=x, tooltip=[category, value])
     if colour is not None:
@@ -136,7 +136,7 @@ def waterfall(
         .encode(
             y=alt.Y("step:N", sort=list(data["step"]), title=None, axis=alt.Axis(labelLimit=260)),
             x=alt.X(
-                "from:Q", title=value_title, axis=alt.Axis(format=value_format), scale=_scale(value_domain)
+                "from:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain)
             ),
             x2="to:Q",
             color=_colour("kind", list(kinds), kinds),
@@ -163,6 +163,10 @@ def _reference(value: float, label: str) -> list[alt.Chart]:
     rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=MUTED).encode(y="reference:Q")
     text = alt.Chart(data).mark_text(align="right", baseline="bottom", dy=-3, color=MUTED)
     return [rule, text.encode(x=alt.value("width"), y="reference:Q", text="label:N")] if label else [rule]
+
+
+def _axis(number_format: str) -> alt.Axis:
+    return alt.Axis(format=number_format) if number_format else alt.Axis()
 
 
 def _scale(domain: Sequence[float] | None, *, log: bool = False) -> alt.Scale:

@@ -125,7 +125,9 @@ class Finding:
         import pandas as pd
 
         label = self.unit or "estimate"
-        row = pd.DataFrame({"low": [self.ci[0]], "estimate": [self.estimate], "high": [self.ci[1]], "zero": [0.0]})
+        row = pd.DataFrame(
+            {"low": [self.ci[0]], "estimate": [self.estimate], "high": [self.ci[1]], "zero": [0.0]}
+        )
         base = alt.Chart(row, title=self.verdict)
         return (
             base.mark_rule(strokeDash=[4, 4]).encode(x=alt.X("zero:Q", title=label))

@@ -1,24 +1,93 @@
 // Moves the demos of a page: every state was computed when the page was built, and lies beside the
-// controls as numbers. Needs Vega's `View` and `parse` (vega.js) for drawing; no network.
+// controls as numbers. Drawing needs Vega-Embed (vega.js), from the site itself; no network.
 (() => {
   "use strict";
 
-  class Demo {
+  // A chart that stands still, drawn anew at the width of its column.
+  class Still {
     constructor(figure) {
       this.figure = figure;
-      const content = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
-      Object.assign(this, content);
-      this.form = figure.querySelector("form");
+      Object.assign(this, JSON.parse(figure.querySelector('script[type="application/json"]').textContent));
       this.chart = figure.querySelector(".explore-chart");
+      this.shown = 0; // index of the state on the page
+      this.drawn = null; // index of the state in the drawing
+      this.view = null;
+    }
+
+    rows(index) {
+      const tables = {};
+      for (const [name, columns] of Object.entries(this.states[index][1])) {
+        const names = Object.keys(columns);
+        const values = names.map((column) => this.columns[columns[column]]);
+        const count = values.length ? values[0].length : 0;
+        tables[name] = Array.from({ length: count }, (_, row) =>
+          Object.fromEntries(names.map((column, i) => [column, values[i][row]])));
+      }
+      return tables;
+    }
+
+    specification(index) {
+      const spec = structuredClone(this.spec);
+      for (const [path, value] of this.changes[this.states[index][2]]) {
+        const last = path[path.length - 1];
+        const parent = path.slice(0, -1).reduce((node, key) => node[key], spec);
+        parent[last] = structuredClone(value);
+      }
+      return spec;
+    }
+
+    // One drawing at a time; a control that moves on meanwhile is caught up with at the end.
+    async draw() {
+      this.near = true;
+      if (this.busy || !window.vegaEmbed) return;
+      this.busy = true;
+      try {
+        while (this.drawn !== this.shown) {
+          const index = this.shown;
+          const tables = this.rows(index);
+          const sameSpec = this.view && this.states[this.drawn][2] === this.states[index][2];
+          if (sameSpec) {
+            const before = this.states[this.drawn][1];
+            for (const [name, rows] of Object.entries(tables)) {
+              if (JSON.stringify(before[name]) !== JSON.stringify(this.states[index][1][name])) {
+                this.view.data(name, rows);
+              }
+            }
+          } else {
+            await this.embed(index, tables);
+          }
+          await this.view.runAsync();
+          this.drawn = index;
+        }
+      } finally {
+        this.busy = false;
+      }
+      this.figure.dataset.drawn = String(this.drawn);
+    }
+
+    async embed(index, tables) {
+      const spec = this.specification(index);
+      for (const entry of spec.data) if (entry.name in tables) entry.values = tables[entry.name];
+      const holder = document.createElement("div");
+      holder.style.width = "100%";
+      this.chart.replaceChildren(holder);
+      if (this.embedded) this.embedded.finalize();
+      this.embedded = await window.vegaEmbed(holder, spec, { mode: "vega", actions: false, renderer: "svg" });
+      this.view = this.embedded.view;
+    }
+  }
+
+  class Demo extends Still {
+    constructor(figure) {
+      super(figure);
+      this.form = figure.querySelector("form");
       this.readout = figure.querySelector(".explore-readout");
       this.link = figure.querySelector(".explore-link");
       this.details = figure.querySelector("details");
       this.reset = figure.querySelector(".explore-reset");
       this.inputs = this.controls.map((control) => this.form.elements[control.name]);
       this.defaults = this.controls.map((control) => control.default);
-      this.shown = null; // index of the state on the page
-      this.drawn = null; // index of the state in the drawing
-      this.view = null;
+      this.shown = null;
       this.form.addEventListener("input", () => this.show(this.read()));
       this.form.addEventListener("submit", (event) => event.preventDefault());
       this.reset.addEventListener("click", () => this.set(this.defaults));
@@ -59,69 +128,7 @@
       // Setting equal text again would make a screen reader say it again.
       if (this.readout.textContent !== text) this.readout.textContent = text;
       this.fillTable();
-      this.draw();
-    }
-
-    rows(index) {
-      const tables = {};
-      for (const [name, columns] of Object.entries(this.states[index][1])) {
-        const names = Object.keys(columns);
-        const values = names.map((column) => this.columns[columns[column]]);
-        const count = values.length ? values[0].length : 0;
-        tables[name] = Array.from({ length: count }, (_, row) =>
-          Object.fromEntries(names.map((column, i) => [column, values[i][row]])));
-      }
-      return tables;
-    }
-
-    specification(index) {
-      const spec = structuredClone(this.spec);
-      for (const [path, value] of this.changes[this.states[index][2]]) {
-        const last = path[path.length - 1];
-        const parent = path.slice(0, -1).reduce((node, key) => node[key], spec);
-        parent[last] = structuredClone(value);
-      }
-      return spec;
-    }
-
-    // One drawing at a time; a control that moves on meanwhile is caught up with at the end.
-    async draw() {
-      if (this.busy || !window.vega) return;
-      this.busy = true;
-      try {
-        while (this.drawn !== this.shown) {
-          const index = this.shown;
-          const tables = this.rows(index);
-          const sameSpec = this.view && this.states[this.drawn][2] === this.states[index][2];
-          if (sameSpec) {
-            const before = this.states[this.drawn][1];
-            for (const [name, rows] of Object.entries(tables)) {
-              if (JSON.stringify(before[name]) !== JSON.stringify(this.states[index][1][name])) {
-                this.view.data(name, rows);
-              }
-            }
-          } else {
-            await this.embed(index, tables);
-          }
-          await this.view.runAsync();
-          this.drawn = index;
-        }
-      } finally {
-        this.busy = false;
-      }
-      this.figure.dataset.drawn = String(this.drawn);
-    }
-
-    async embed(index, tables) {
-      const spec = this.specification(index);
-      for (const entry of spec.data) if (entry.name in tables) entry.values = tables[entry.name];
-      if (this.view) this.view.finalize();
-      const holder = document.createElement("div");
-      holder.style.width = "100%";
-      this.chart.replaceChildren(holder);
-      this.view = new window.vega.View(window.vega.parse(spec), {
-        renderer: "svg", container: holder, hover: true, logLevel: 1,
-      });
+      if (this.near) this.draw();
     }
 
     fillTable() {
@@ -169,6 +176,7 @@
 
   function start() {
     const demos = [...document.querySelectorAll("figure.explore[data-demo]")].map((figure) => new Demo(figure));
+    const stills = [...document.querySelectorAll("figure.explore-still")].map((figure) => new Still(figure));
     const follow = () => {
       try {
         demos.some((demo) => demo.follow(window.location.hash));
@@ -181,14 +189,12 @@
       for (const entry of entries) {
         if (!entry.isIntersecting) continue;
         near.unobserve(entry.target);
-        const demo = demos.find((each) => each.figure === entry.target);
-        demo.draw();
+        [...demos, ...stills].find((each) => each.figure === entry.target).draw();
       }
     }, { rootMargin: "600px" });
-    for (const demo of demos) {
-      demo.show(demo.read());
-      near.observe(demo.figure);
-    }
+    // What a browser restored of the controls on going back is shown, not only kept.
+    for (const demo of demos) demo.show(demo.read());
+    for (const each of [...demos, ...stills]) near.observe(each.figure);
     follow();
     window.addEventListener("hashchange", follow);
   }

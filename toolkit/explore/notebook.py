@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Any
 
@@ -32,14 +31,12 @@ def _chart_bundle(spec: dict[str, Any], **_: object) -> dict[str, str]:
     title = chart_title(spec)
     if render_mode() == "text":
         return {"text/plain": f"Chart: {title}"}
-    from toolkit.explore.vega import STYLE, to_svg
+    from toolkit.explore.page import still
+    from toolkit.explore.vega import STYLE
 
+    # The site has the style sheet; a notebook has none of ours.
     style = "" if render_mode() == "static" else f"<style>{STYLE}</style>"
-    label = html.escape(title, quote=True)
-    picture = (
-        f'{style}<div class="explore explore-still" role="img" aria-label="{label}">{to_svg(spec)}</div>'
-    )
-    return {"text/plain": f"Chart: {title}", "text/html": picture}
+    return {"text/plain": f"Chart: {title}", "text/html": style + still(title, spec)}
 
 
 def chart_title(spec: dict[str, Any]) -> str:

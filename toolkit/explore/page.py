@@ -10,10 +10,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from toolkit.explore.controls import Control, Value
-from toolkit.explore.vega import Columns, compile_skeleton, difference, split, to_svg
+from toolkit.explore.vega import Columns, Spec, compile_skeleton, difference, split, to_svg
 
 if TYPE_CHECKING:
     from toolkit.explore.demo import Demo
+
+_SCRIPT = '<script type="application/json">'
 
 
 def to_html(demo: Demo) -> str:
@@ -26,9 +28,8 @@ def to_html(demo: Demo) -> str:
     """
     from toolkit.explore.demo import PAGE_BYTES, DemoError
 
-    content = payload(demo)
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
-    weight = len(gzip.compress(text.encode()))
+    script = _script(payload(demo))
+    weight = len(gzip.compress(script.encode()))
     if weight > PAGE_BYTES:
         raise DemoError(
             f"demo {demo.name!r}: its states weigh {weight:,} bytes compressed; at most {PAGE_BYTES:,} do"
@@ -49,7 +50,28 @@ def to_html(demo: Demo) -> str:
         f'<div class="explore-table" tabindex="0" role="region" aria-label="Numbers in the chart: {title}">'
         f"{_tables(split(default.spec)[1])}</div></details>"
         "<noscript><p>The controls need JavaScript; the drawing and the sentence show the first state.</p></noscript>"
-        f'<script type="application/json">{text.replace("<", chr(92) + "u003c")}</script></figure>'
+        f"{script}</figure>"
+    )
+
+
+def still(title: str, spec: Spec) -> str:
+    """A single chart as HTML: its drawing, and its numbers for drawing it at another width."""
+    skeleton, data = split(spec)
+    columns: list[list[Any]] = []
+    places: dict[str, dict[str, int]] = {}
+    for name, table in data.items():
+        places[name] = {column: len(columns) + place for place, column in enumerate(table)}
+        columns += table.values()
+    content = {
+        "spec": compile_skeleton(skeleton, list(data)),
+        "changes": [[]],
+        "columns": columns,
+        "states": [["", places, 0]],
+    }
+    label = html.escape(f"Chart: {title}", quote=True)
+    return (
+        f'<figure class="explore explore-still"><div class="explore-chart" role="img" aria-label="{label}">'
+        f"{to_svg(spec)}</div>{_script(content)}</figure>"
     )
 
 
@@ -108,8 +130,14 @@ def payload(demo: Demo) -> dict[str, Any]:
 
 def read_page(page: str) -> list[str]:
     """The readouts of all states in HTML that `to_html` wrote."""
-    start = page.index('<script type="application/json">') + len('<script type="application/json">')
+    start = page.index(_SCRIPT) + len(_SCRIPT)
     return [readout for readout, *_ in json.loads(page[start : page.index("</script>", start)])["states"]]
+
+
+def _script(content: object) -> str:
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    # "</script>" in a sentence would end the element.
+    return _SCRIPT + text.replace("<", "\\u003c") + "</script>"
 
 
 def _control(demo: str, name: str, control: Control) -> str:

@@ -8,7 +8,6 @@ import inspect
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.explore.demo import Demo, State
 
 CACHE_VARIABLE = "TOOLKIT_CACHE"
+PROGRESS_VARIABLE = "TOOLKIT_PROGRESS"
 # Starting worker processes costs about this long; less work than this stays in one process.
 _WORTH_WORKERS = 3.0
 _LIBRARIES = (
@@ -42,7 +42,8 @@ def all_states(demo: Demo) -> dict[tuple[Value, ...], State]:
     """Every state of a demo by its values.
 
     Read from the folder that TOOLKIT_CACHE names when nothing that they depend on has changed,
-    else computed; without the variable always computed. Progress goes to the terminal.
+    else computed; without the variable always computed. Progress goes to the file that
+    TOOLKIT_PROGRESS names, which a build shows.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def all_states(demo: Demo) -> dict[tuple[Value, ...], State]:
     path = Path(folder) / f"{demo.name}-{fingerprint(demo)}.json.gz" if folder else None
     if path is not None and path.exists():
         states = _read(demo, path)
-        _say(f"{demo.name}: {len(states)} states, none has changed\n")
+        _say(f"{demo.name}: {len(states)} states, none has changed")
         return states
     states = _compute(demo)
     if path is not None:
@@ -68,24 +69,22 @@ def fingerprint(demo: Demo) -> str:
     controls, every file of this package, the Python version and the libraries' versions.
     """
     digest = hashlib.sha256()
-    seen: set[int] = set()
-    for part in (repr(list(demo.controls.items())), package_digest(), platform.python_version()):
-        digest.update(part.encode())
-    for name in _LIBRARIES:
-        digest.update(f"{name}=={version(name)}".encode())
-    _add_function(digest, demo.function, seen)
+    digest.update((repr(list(demo.controls.items())) + build_digest()).encode())
+    _add_function(digest, demo.function, set())
     return digest.hexdigest()[:20]
 
 
 @lru_cache(maxsize=1)
-def package_digest() -> str:
-    """A digest of every source file of this package."""
-    digest = hashlib.sha256()
+def build_digest() -> str:
+    """A digest of what every page depends on: this package's files, Python, and the libraries' versions."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    for name in _LIBRARIES:
+        digest.update(f"{name}=={version(name)}".encode())
     root = Path(str(files("toolkit")))
     for path in sorted(root.rglob("*")):
         if path.suffix in (".py", ".js", ".css", ".parquet"):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:20]
 
 
 def _compute(demo: Demo) -> dict[tuple[Value, ...], State]:
@@ -113,7 +112,7 @@ def _compute(demo: Demo) -> dict[tuple[Value, ...], State]:
     else:
         found = _in_parallel(demo, grid, cores)
     seconds = time.perf_counter() - start
-    _say(f"\r{demo.name}: {len(grid)} states in {seconds:.1f} s on {cores} core{'s' * (cores > 1)}\n")
+    _say(f"{demo.name}: {len(grid)} states in {seconds:.1f} s on {cores} core{'s' * (cores > 1)}")
     return {tuple(values.values()): state for values, state in zip(grid, found, strict=True)}
 
 
@@ -200,12 +199,13 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _progress(name: str, done: int, count: int) -> None:
-    if done % max(1, count // 10) == 0:
-        _say(f"\r{name}: {done} of {count} states")
+    if done % max(1, count // 5) == 0 and done < count:
+        _say(f"{name}: {done} of {count} states")
 
 
 def _say(message: str) -> None:
-    # The process's own stream: a notebook's sys.stderr would end up in the page.
-    if sys.__stderr__ is not None and os.environ.get(CACHE_VARIABLE):
-        sys.__stderr__.write(message)
-        sys.__stderr__.flush()
+    # To a file that the build reads, since what a notebook's process prints ends up in the page.
+    path = os.environ.get(PROGRESS_VARIABLE)
+    if path:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(message + "\n")

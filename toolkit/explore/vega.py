@@ -49,8 +49,6 @@ _THEME: Spec = {
     "mark": {"color": _BLUE},
     "text": {"color": _INK, "fontSize": 12},
     "rule": {"color": _INK},
-    # Six significant digits are more than a chart shows; see `_short`.
-    "numberFormat": "",
 }
 PRERENDERED_WIDTH = 620
 

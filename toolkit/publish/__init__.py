@@ -1,0 +1,1 @@
+"""What the published site needs when it is built: `python -m toolkit.publish book`."""

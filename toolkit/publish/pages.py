@@ -1,0 +1,29 @@
+"""What must change in a finished page so that it loads nothing from elsewhere and all can use it?"""
+
+from __future__ import annotations
+
+from bs4 import BeautifulSoup
+
+
+def finish(page: str) -> str:
+    """The page as published; finishing it twice changes nothing."""
+    soup = BeautifulSoup(page, "html.parser")
+    _drop_icon_scripts(soup)
+    _spy_only_on_contents(soup)
+    return str(soup)
+
+
+def _drop_icon_scripts(soup: BeautifulSoup) -> None:
+    # Icons come from the style sheet (`toolkit.publish.icons`), not from fonts and scripts of the theme.
+    for tag in soup.select(
+        'link[rel="preload"][as="font"], script[src*="fontawesome"], link[href*="fontawesome"][as]'
+    ):
+        tag.decompose()
+
+
+def _spy_only_on_contents(soup: BeautifulSoup) -> None:
+    # Without a table of contents, Bootstrap takes every link of the page for one and raises on our links to states.
+    body = soup.body
+    if body is not None and body.get("data-bs-spy") and not soup.select_one(".bd-toc-nav"):
+        for name in ("data-bs-spy", "data-bs-target", "data-bs-root-margin"):
+            del body[name]

@@ -1,0 +1,77 @@
+"""What does Sphinx have to do differently for pages that load nothing from another host?
+
+A Sphinx extension: formulas as MathML, the demos' scripts and styles, and a last pass over each
+page (`toolkit.publish.pages`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from toolkit.publish import icons, mathematics, pages
+
+_STYLES = {"explore.css": "toolkit.explore", "site.css": "toolkit.publish"}
+_SCRIPTS = {"explore.js": "toolkit.explore", "exercise.js": "toolkit.exercises"}
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register this extension with Sphinx."""
+    app.add_html_math_renderer(
+        "mathml",
+        inline_renderers=(mathematics.visit_inline, None),
+        block_renderers=(mathematics.visit_block, None),
+    )
+    # Jupyter Book sets it even where the extension that reads it is left out, and would warn.
+    app.add_config_value("comments_config", {}, "html")
+    app.connect("config-inited", _configure)
+    app.connect("builder-inited", _add_static_files)
+    app.connect("html-page-context", _add_scripts)
+    app.connect("build-finished", _finish)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _configure(app: Any, config: Any) -> None:
+    config.html_math_renderer = "mathml"
+    # The theme reports an error on every page until a default mode is set.
+    config.html_context = {**config.html_context, "default_mode": "auto"}
+
+
+def _add_static_files(app: Any) -> None:
+    if app.builder.format != "html":
+        return
+    import vl_convert as vlc
+
+    folder = Path(app.doctreedir) / "toolkit_static"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, package in {**_STYLES, **_SCRIPTS}.items():
+        with as_file(files(package).joinpath(name)) as path:
+            shutil.copyfile(path, folder / name)
+    # The bundle declares top-level names, which would clash with other scripts': hence a function of its own.
+    bundle = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    (folder / "vega.js").write_text(f"(() => {{\n{bundle}\n}})();\n", encoding="utf-8")
+    app.config.html_static_path.append(str(folder))
+    for name in _STYLES:
+        app.add_css_file(name)
+
+
+def _add_scripts(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    body = context.get("body", "")
+    if 'class="explore' in body:
+        app.add_js_file("vega.js", defer="defer")
+        app.add_js_file("explore.js", defer="defer")
+    if 'class="exercise"' in body:
+        app.add_js_file("exercise.js", defer="defer")
+
+
+def _finish(app: Any, exception: Exception | None) -> None:
+    if exception is not None or app.builder.format != "html":
+        return
+    folder = Path(app.outdir)
+    written = sorted(folder.rglob("*.html"))
+    for path in written:
+        if "_static" not in path.relative_to(folder).parts:
+            path.write_text(pages.finish(path.read_text(encoding="utf-8")), encoding="utf-8")
+    icons.inline(folder)
