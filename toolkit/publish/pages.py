@@ -10,11 +10,12 @@ def finish(page: str) -> str:
     soup = BeautifulSoup(page, "html.parser")
     _drop_icon_scripts(soup)
     _spy_only_on_contents(soup)
+    _mend_roles(soup)
     return str(soup)
 
 
 def _drop_icon_scripts(soup: BeautifulSoup) -> None:
-    # Icons come from the style sheet (`toolkit.publish.icons`), not from fonts and scripts of the theme.
+    # Icons come from the style sheet (`toolkit.publish.fonts`), not from fonts and scripts of the theme.
     for tag in soup.select(
         'link[rel="preload"][as="font"], script[src*="fontawesome"], link[href*="fontawesome"][as]'
     ):
@@ -27,3 +28,15 @@ def _spy_only_on_contents(soup: BeautifulSoup) -> None:
     if body is not None and body.get("data-bs-spy") and not soup.select_one(".bd-toc-nav"):
         for name in ("data-bs-spy", "data-bs-target", "data-bs-root-margin"):
             del body[name]
+
+
+def _mend_roles(soup: BeautifulSoup) -> None:
+    """Roles and headers that axe reports and readers with a screen reader stumble over."""
+    for sidebar in soup.select(".bd-sidebar-primary"):
+        sidebar["role"] = "complementary"
+        sidebar["aria-label"] = "Site"
+    for entry in soup.select('.citation[role="doc-biblioentry"]'):
+        entry["role"] = "listitem"  # a deprecated role, and its parent is a list
+    for head in soup.select("thead th"):
+        if not head.get_text(strip=True):
+            head.name = "td"  # the corner of a table is no header of anything

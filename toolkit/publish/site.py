@@ -11,7 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from toolkit.publish import icons, mathematics, pages
+from toolkit.publish import fonts, mathematics, pages
 
 _STYLES = {"explore.css": "toolkit.explore", "site.css": "toolkit.publish"}
 _SCRIPTS = {"explore.js": "toolkit.explore", "exercise.js": "toolkit.exercises"}
@@ -74,4 +74,5 @@ def _finish(app: Any, exception: Exception | None) -> None:
     for path in written:
         if "_static" not in path.relative_to(folder).parts:
             path.write_text(pages.finish(path.read_text(encoding="utf-8")), encoding="utf-8")
-    icons.inline(folder)
+    fonts.inline_icons(folder)
+    fonts.inline_mathematics(folder, folder / "_static" / "site.css")

@@ -1,14 +1,17 @@
-"""Which icons does the site show? Only those go into its pages, as fonts inside the style sheet.
+"""Which glyphs does the site show? Only those go into its pages, as fonts inside the style sheets.
 
 The theme ships Font Awesome whole: 1.5 MB of script on every page, and fonts that browsers refuse
-when a page is opened from disk. The few glyphs that are used weigh some kilobytes and load anywhere.
+when a page is opened from disk. Formulas need a font with a MATH table, which phones don't have. The
+few glyphs that are used weigh some kilobytes and load anywhere.
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import re
 import shutil
+from importlib.resources import as_file, files
 from io import BytesIO
 from pathlib import Path
 
@@ -18,7 +21,7 @@ _CONTENT = re.compile(r'content:\s*"\\(f[0-9a-f]{3})"')
 _RULE = re.compile(r'((?:\.fa-[a-z0-9-]+:{1,2}before,?)+)\{content:"\\([0-9a-f]+)"\}')
 
 
-def inline(site: Path) -> None:
+def inline_icons(site: Path) -> None:
     """Replace the theme's icon fonts by the used glyphs, written into its style sheet; once."""
     for sheet in site.glob("_static/vendor/fontawesome/*/css/all.min.css"):
         css = sheet.read_text(encoding="utf-8")
@@ -56,19 +59,47 @@ def _used(site: Path) -> tuple[set[str], set[int]]:
     return names, codes
 
 
+def inline_mathematics(site: Path, sheet: Path) -> None:
+    """Write a font for the formulas of all pages (STIX Two Math, SIL Open Font License) into a style sheet."""
+    used = set("".join(text for page in site.rglob("*.html") for text in _formulas(page)))
+    if not used:
+        return
+    # A browser draws a single letter of a formula with its slanted twin, so both are needed.
+    slanted = {chr(0x1D434 + ord(c) - ord("A")) for c in used if "A" <= c <= "Z"}
+    slanted |= {"ℎ" if c == "h" else chr(0x1D44E + ord(c) - ord("a")) for c in used if "a" <= c <= "z"}
+    slanted |= {chr(0x1D6E2 + ord(c) - ord("Α")) for c in used if "Α" <= c <= "Ω"}
+    slanted |= {chr(0x1D6FC + ord(c) - ord("α")) for c in used if "α" <= c <= "ω"}
+    with as_file(files("ziamath").joinpath("fonts/STIXTwoMath-Regular.ttf")) as font:
+        data = _subset(font, {ord(c) for c in used | slanted})
+    css = sheet.read_text(encoding="utf-8").split("\n@font-face", 1)[0]
+    face = f"font-family:'Book Math';src:url(data:font/woff;base64,{data}) format('woff')"
+    sheet.write_text(f"{css}\n@font-face{{{face}}}\n", encoding="utf-8")
+
+
+def _formulas(page: Path) -> list[str]:
+    found = re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), re.S)
+    return [html.unescape(re.sub(r"<[^>]*>", "", formula)) for formula in found]
+
+
 def _with_glyphs(face: str, fonts: Path, codes: set[int]) -> str:
+    name = re.findall(r"webfonts/([\w-]+)\.ttf", face)[0]
+    data = _subset(fonts / f"{name}.ttf", codes)
+    return re.sub(r"src:[^;}]*", f"src:url(data:font/woff;base64,{data}) format('woff')", face)
+
+
+def _subset(path: Path, codes: set[int]) -> str:
+    """The font with only these glyphs and what they are composed of, as base64 of a WOFF file."""
     from fontTools.subset import Options, Subsetter
     from fontTools.ttLib import TTFont
 
-    name = re.findall(r"webfonts/([\w-]+)\.ttf", face)[0]
     options = Options()
+    options.layout_features = ["*"]
     options.notdef_outline = True
-    font = TTFont(fonts / f"{name}.ttf", recalcTimestamp=False)
+    font = TTFont(path, recalcTimestamp=False)
     subset = Subsetter(options)
     subset.populate(unicodes=codes)
     subset.subset(font)
     font.flavor = "woff"
     file = BytesIO()
     font.save(file)
-    data = base64.b64encode(file.getvalue()).decode()
-    return re.sub(r"src:[^;}]*", f"src:url(data:font/woff;base64,{data}) format('woff')", face)
+    return base64.b64encode(file.getvalue()).decode()
