@@ -1,0 +1,219 @@
+"""The built book in a real browser: every demo moves, nothing is asked of another host, all can use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, chapter_demos, chapters
+
+pytestmark = pytest.mark.browser
+
+PAGES = [str(path.relative_to(ROOT).with_suffix(".html")) for path in chapters()]
+OTHER_PAGES = [
+    "book/reference/bibliography.html",
+    "book/reference/data_dictionary.html",
+    "search.html",
+    "genindex.html",
+]
+# What a page shows of one demo, and the drawing as text: the browser gives the same text for the same drawing.
+SEEN = """figure => [figure.querySelector('.explore-readout').textContent,
+                     figure.querySelector('.explore-chart').innerHTML]"""
+SETTLED = "figure => figure.dataset.drawn !== undefined"
+
+
+@contextmanager
+def opened(browser: Any, address: str, **settings: Any) -> Iterator[Any]:
+    """A page with the network off; complaints of its console and requests to any host fail the test."""
+    context = browser.new_context(offline=True, **settings)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else complaints.append(r.url),
+    )
+    page.goto(address)
+    page.wait_for_load_state("load")
+    yield page
+    page.wait_for_timeout(50)
+    context.close()
+    assert not complaints, complaints
+
+
+def address_of(site: Path, page: str) -> str:
+    return (site / page).as_uri()
+
+
+def figures(page: Any) -> list[Any]:
+    """The page's demos, each scrolled to and drawn."""
+    found = page.query_selector_all("figure.explore[data-demo]")
+    for figure in found:
+        figure.scroll_into_view_if_needed()
+        page.wait_for_function(SETTLED, arg=figure)
+    return list(found)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_control_moves_chart_and_readout_by_keyboard_alone(site, browser, path):
+    with opened(browser, address_of(site, path), viewport={"width": 1280, "height": 900}) as page:
+        demos = figures(page)
+        assert len(demos) >= 2
+        for figure in demos:
+            controls = figure.query_selector_all("input, select")
+            assert controls
+            for control in controls:
+                before = figure.evaluate(SEEN)
+                seen = []
+                control.focus()
+                # From the first value to the last: a switch has one step, a list and a slider several.
+                if control.get_attribute("type") == "checkbox":
+                    keys = ["Space"]
+                elif control.get_attribute("type") == "range":
+                    steps = int(control.get_attribute("max") or 0)
+                    keys = ["Home", *["ArrowRight"] * steps]
+                else:
+                    keys = ["Home", *["ArrowDown"] * (len(control.query_selector_all("option")) - 1)]
+                for key in keys:
+                    page.keyboard.press(key)
+                    page.wait_for_timeout(40)
+                    seen.append(figure.evaluate(SEEN))
+                name = f"{figure.get_attribute('data-demo')}: {control.get_attribute('name')}"
+                assert any(readout != before[0] for readout, _ in seen), f"{name} leaves the readout as it is"
+                assert any(chart != before[1] for _, chart in seen), f"{name} leaves the chart as it is"
+            # Reset brings back what the page opened with.
+            reset = figure.query_selector(".explore-reset")
+            reset.focus()
+            page.keyboard.press("Enter")
+            index = page.evaluate("f => f.querySelector('script') && f.dataset.drawn", figure)
+            assert index is not None
+
+
+@pytest.mark.parametrize("notebook", chapters(), ids=lambda path: path.stem)
+def test_the_page_says_in_every_state_what_the_function_says(site, browser, notebook):
+    path = str(notebook.relative_to(ROOT).with_suffix(".html"))
+    expected = {demo.name: [state.readout for state in demo.states()] for demo in chapter_demos(notebook)}
+    with opened(browser, address_of(site, path)) as page:
+        shown = {}
+        for figure in figures(page):
+            name = figure.get_attribute("data-demo")
+            # Moves the real controls through every state, the last fastest, as a reader's input would.
+            shown[name] = figure.evaluate(
+                """figure => {
+                  const controls = [...figure.querySelectorAll("input, select")];
+                  const count = c => c.type === "checkbox" ? 2 : c.type === "range" ? Number(c.max) + 1 : c.options.length;
+                  const readouts = [];
+                  const move = i => {
+                    if (i === controls.length) {
+                      readouts.push(figure.querySelector(".explore-readout").textContent);
+                      return;
+                    }
+                    for (let k = 0; k < count(controls[i]); k++) {
+                      if (controls[i].type === "checkbox") controls[i].checked = k === 1;
+                      else controls[i].value = String(k);
+                      controls[i].dispatchEvent(new Event("input", { bubbles: true }));
+                      move(i + 1);
+                    }
+                  };
+                  move(0);
+                  return readouts;
+                }"""
+            )
+        assert shown == expected
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_link_to_a_state_opens_that_state_and_reset_leaves_it(site, browser, path):
+    with opened(browser, address_of(site, path)) as page:
+        figure = figures(page)[0]
+        default = figure.evaluate(SEEN)[0]
+        control = figure.query_selector("input, select")
+        if control.get_attribute("type") == "checkbox":
+            control.click()
+        else:
+            control.focus()
+            page.keyboard.press("End")
+        moved = figure.evaluate(SEEN)[0]
+        link = figure.query_selector(".explore-link").get_attribute("href")
+    with opened(browser, address_of(site, path) + link) as page:
+        figure = figures(page)[0]
+        assert figure.evaluate(SEEN)[0] == moved
+        figure.query_selector(".explore-reset").click()
+        assert figure.evaluate(SEEN)[0] == default
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_charts_follow_light_and_dark_at_once(site, browser, path):
+    colour = """() => getComputedStyle(document.querySelector('.explore-chart svg text')).fill"""
+    with opened(browser, address_of(site, path), color_scheme="light") as page:
+        figures(page)
+        light = page.evaluate(colour)
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        dark = page.evaluate(colour)
+        assert light != dark
+        behind = "() => getComputedStyle(document.querySelector('figure.explore').closest('.output')).backgroundColor"
+        assert page.evaluate(behind) == "rgba(0, 0, 0, 0)"
+
+
+@pytest.mark.parametrize("path", [*PAGES, *OTHER_PAGES])
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_nothing_and_nothing_needs_sideways_scrolling(site, browser, path, mode, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    settings = {"viewport": {"width": width, "height": 800}, "color_scheme": mode}
+    with opened(browser, address_of(site, path), **settings) as page:
+        figures(page)
+        assert page.evaluate("document.documentElement.dataset.theme") == mode
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for figure in page.query_selector_all("figure.explore svg"):
+            assert figure.bounding_box()["width"] <= width
+        # Folded parts are opened, so that they're looked at too.
+        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        page.wait_for_timeout(100)
+        found = Axe().run(page).response["violations"]
+        told = [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
+        assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_with_scripts_off_the_page_shows_each_demo_s_default_state(site, browser, path):
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto(address_of(site, path))
+    for figure in page.query_selector_all("figure.explore[data-demo]"):
+        assert figure.query_selector(".explore-chart svg").bounding_box()["height"] > 50
+        assert any(c.isdigit() for c in figure.query_selector(".explore-readout").inner_text())
+    context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_exercises_answer_in_the_page_as_in_a_notebook(site, browser, path):
+    from toolkit import exercises
+
+    with opened(browser, address_of(site, path)) as page:
+        forms = page.query_selector_all("form.exercise")
+        assert len(forms) >= 2
+        for form in forms:
+            name = form.get_attribute("data-exercise")
+            exercise = exercises._find(name)
+            tries = [exercise.expected(), *(value for value, *_ in exercise.wrong_answers())]
+            for value in tries:
+                form.query_selector("input").fill(repr(value))
+                form.query_selector("button").click()
+                told = form.query_selector(".exercise-feedback").inner_text()
+                feedback = exercises.check(name, value)
+                assert told == f"{'Right' if feedback.right else 'Not yet'}: {feedback.message}"
+            form.query_selector("input").fill("lots")
+            form.query_selector("input").press("Enter")
+            assert "Give one number" in form.query_selector(".exercise-feedback").inner_text()
+
+
+def test_search_finds_a_chapter_offline(site, browser):
+    with opened(browser, address_of(site, "search.html") + "?q=peeking") as page:
+        page.wait_for_selector("#search-results li a")
+        assert "multiple_comparisons.html" in page.inner_html("#search-results")
