@@ -17,6 +17,7 @@ _SUBMODULES = (
     "experiments",
     "explore",
     "finding",
+    "frames",
     "intro",
     "publish",
     "tables",

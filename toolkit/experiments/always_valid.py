@@ -117,9 +117,13 @@ def sequential_path(values: Any, *, tau: float, alpha: float = 0.05, burn_in: in
     if stream.ndim != 1 or len(stream) < 2:
         raise ValueError(f"values: got shape {stream.shape}; it must be one row of at least two numbers")
     if not np.isfinite(stream).all():
-        raise ValueError(f"values: got {int((~np.isfinite(stream)).sum())} that are not finite; drop none silently")
+        raise ValueError(
+            f"values: got {int((~np.isfinite(stream)).sum())} that are not finite; drop none silently"
+        )
     if not 2 <= burn_in < _BLOCK:
-        raise ValueError(f"burn_in: got {burn_in!r}; it must be at least 2, which a variance needs, and below {_BLOCK}")
+        raise ValueError(
+            f"burn_in: got {burn_in!r}; it must be at least 2, which a variance needs, and below {_BLOCK}"
+        )
     mixture_half_width(1.0, tau=tau, alpha=alpha)  # checks the settings before any work
     # Centred on the first values, or squares of a large mean would swallow a small variance.
     shift = stream[:burn_in].mean()
@@ -148,4 +152,6 @@ def sequential_path(values: Any, *, tau: float, alpha: float = 0.05, burn_in: in
         mean[block] = middle
         np.subtract(middle, half, out=low[block])
         np.add(middle, half, out=high[block])
-    return pd.DataFrame({"n": np.arange(1, len(stream) + 1), "mean": mean, "low": low, "high": high}, copy=False)
+    return pd.DataFrame(
+        {"n": np.arange(1, len(stream) + 1), "mean": mean, "low": low, "high": high}, copy=False
+    )

@@ -62,15 +62,14 @@ def crossing(
     limits = _bounds(bounds)
     times = _information(information, len(limits))
     rows = []
-    nodes = weights = density = None
+    # Before the first look all probability sits at a score of 0.
+    starts, mass = np.zeros(1), np.ones(1)
     stopped = 0.0
     for look, (limit, time) in enumerate(zip(limits, times, strict=True)):
         edge = limit * np.sqrt(time)
         step = time - (times[look - 1] if look else 0.0)
         spread = np.sqrt(step)
         # The score b = z sqrt(t) gains independent N(drift * step, step) increments.
-        starts = np.zeros(1) if nodes is None else nodes
-        mass = np.ones(1) if nodes is None else weights * density
         mean = starts + drift * step
         over, under = (edge - mean) / spread, (-edge - mean) / spread
         upper, lower = mass @ norm.sf(over), mass @ norm.cdf(under)
@@ -80,9 +79,9 @@ def crossing(
         stopped += upper + lower
         rows.append((look + 1, time, limit, upper, lower, stopped, beyond / time))
         reach = edge if np.isfinite(edge) else abs(drift) * time + 9 * np.sqrt(time)
-        inside, inside_weights = reach * _NODES, reach * _WEIGHTS
-        density = norm.pdf((inside[:, None] - mean[None, :]) / spread) / spread @ mass
-        nodes, weights = inside, inside_weights
+        starts = reach * _NODES
+        density = norm.pdf((starts[:, None] - mean[None, :]) / spread) / spread @ mass
+        mass = reach * _WEIGHTS * density
     columns = ["look", "information", "bound", "upper", "lower", "stopped", "estimate"]
     return pd.DataFrame(rows, columns=columns)
 

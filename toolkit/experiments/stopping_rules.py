@@ -1,0 +1,37 @@
+"""Which boundary does each way of looking at a test set, look by look?"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.stats import norm
+
+from toolkit.experiments.always_valid import mixture_half_width, tightest_tau
+from toolkit.experiments.group_sequential import obrien_fleming, pocock
+
+StoppingRule = Literal["naive", "Bonferroni", "Pocock", "O'Brien-Fleming", "always valid"]
+
+
+def stopping_bounds(rule: StoppingRule, looks: int, *, alpha: float = 0.05) -> list[float]:
+    """The boundary on |z| that a stopping rule sets at each of k equally spaced looks.
+
+    The always-valid rule is the normal mixture, tuned to the standard error at the last look.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in stopping_bounds("O'Brien-Fleming", 4)]
+    [4.049, 2.863, 2.337, 2.024]
+    """
+    if rule not in get_args(StoppingRule):
+        raise ValueError(f"rule: got {rule!r}; it must be one of {', '.join(get_args(StoppingRule))}")
+    constant = pocock(looks, alpha=alpha) if rule == "Pocock" else float(norm.isf(alpha / 2))
+    if rule == "Bonferroni":
+        constant = float(norm.isf(alpha / 2 / looks))
+    if rule == "O'Brien-Fleming":
+        last = obrien_fleming(looks, alpha=alpha)
+        return [last * (looks / look) ** 0.5 for look in range(1, looks + 1)]
+    if rule == "always valid":
+        errors = np.sqrt(looks / np.arange(1, looks + 1))
+        return list(mixture_half_width(errors, tau=tightest_tau(1.0, alpha=alpha), alpha=alpha) / errors)
+    return [constant] * looks

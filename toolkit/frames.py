@@ -1,0 +1,55 @@
+"""How does a reader's table come in, whatever library holds it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import narwhals as nw
+import pandas as pd
+
+
+def read_columns(frame: Any, name: str, columns: Sequence[str], *, keep: bool = False) -> pd.DataFrame:
+    """A copy of the named columns as a pandas frame, refused where they aren't complete.
+
+    Parameters
+    ----------
+    frame : any frame that Narwhals reads
+        pandas, Polars, PyArrow; or lazily DuckDB, Ibis, PySpark, Dask: only these columns are
+        fetched.
+    name : str
+        What errors call the frame.
+    columns : sequence of str
+        The columns that must be there, without a missing value.
+    keep : bool
+        Whether to return the frame's other columns too.
+
+    Raises
+    ------
+    ValueError
+        If it isn't a frame, or a column is missing or has missing values.
+
+    Examples
+    --------
+    >>> read_columns(pd.DataFrame({"p": [0.1], "note": ["x"]}), "pvalues", ["p"]).columns.tolist()
+    ['p']
+    """
+    try:
+        table = nw.from_native(frame)
+    except TypeError:
+        raise ValueError(
+            f"{name}: got {type(frame).__name__}; it must be a frame that Narwhals reads"
+        ) from None
+    have = table.collect_schema().names()
+    missing = [column for column in columns if column not in have]
+    if missing:
+        raise ValueError(f"{name}: got columns {have}; it must have {', '.join(missing)}")
+    wanted = have if keep else list(dict.fromkeys(columns))
+    selected = table.select(*wanted)
+    eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
+    result: pd.DataFrame = eager.to_pandas().copy()
+    for column in columns:
+        if result[column].isna().any():
+            empty = int(result[column].isna().sum())
+            raise ValueError(f"{column}: got {empty} missing of {len(result)}; {name} must be complete")
+    return result
