@@ -6,7 +6,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.stats import false_discovery_control, norm
-from statsmodels.stats.multitest import multipletests
 
 Correction = Literal["none", "Bonferroni", "Holm", "BH", "BY"]
 
@@ -100,5 +99,11 @@ def rejected(pvalues: np.ndarray, correction: Correction, *, alpha: float = 0.05
     if correction in ("BH", "BY"):
         return false_discovery_control(values, axis=1, method=correction.lower()) <= alpha
     if correction == "Holm":
-        return np.array([multipletests(row, alpha=alpha, method="holm")[0] for row in values])
+        # Step down while the k-th smallest is within alpha / (m - k). Statsmodels collects garbage in
+        # each call: 50 ms a row, which a demo of thousands of families can't afford.
+        order = values.argsort(axis=1)
+        within = np.take_along_axis(values, order, 1) <= alpha / np.arange(values.shape[1], 0, -1)
+        kept = np.zeros(values.shape, dtype=bool)
+        np.put_along_axis(kept, order, np.logical_and.accumulate(within, axis=1), 1)
+        return kept
     raise ValueError(f"correction: got {correction!r}; it must be one of {', '.join(get_args(Correction))}")

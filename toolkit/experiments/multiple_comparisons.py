@@ -23,6 +23,68 @@ from toolkit.finding import Finding
 from toolkit.frames import read_columns
 
 
+def looks_by_day(
+    assignments: Any, outcomes: Any, *, experiment: str, value: str = "y", treatment: str = "treatment"
+) -> pd.DataFrame:
+    """The estimate that a dashboard showed at the end of each day of an experiment.
+
+    Parameters
+    ----------
+    assignments : frame
+        `experiment`, `user_id`, `arm`, `ts`; one row a user and experiment.
+    outcomes : frame
+        `user_id`, `ts` and the metric's column; one row an event.
+    experiment : str
+        Which experiment's assignments to read.
+    value : str
+        The metric's column; summed by user.
+    treatment : str
+        The arm whose difference from the other one is estimated.
+
+    Returns
+    -------
+    DataFrame with one row a day
+        `ts` (the day), `users`, `estimate` (difference of the users' means, a user without an
+        event counting as 0) and `se` (Welch, by user): what `peeking_audit` takes.
+
+    Raises
+    ------
+    ValueError
+        If the experiment or the arm isn't there, there aren't two arms, or a user is assigned twice.
+    """
+    users = read_columns(assignments, "assignments", ["experiment", "user_id", "arm", "ts"])
+    events = read_columns(outcomes, "outcomes", ["user_id", "ts", value])
+    users = users[users["experiment"] == experiment]
+    if users.empty:
+        raise ValueError(f"experiment: got {experiment!r}; assignments have none of that name")
+    control, treated = two_arms(users["arm"], treatment)
+    if users["user_id"].duplicated().any():
+        raise ValueError(
+            "assignments: a user is in it twice for this experiment; there must be one row a user"
+        )
+    joined = events.merge(users[["user_id", "arm", "ts"]], on="user_id", suffixes=("", "_assigned"))
+    joined = joined[joined["ts"] >= joined["ts_assigned"]]
+    rows = []
+    for day in sorted(joined["ts"].dt.floor("D").unique()):
+        end = day + pd.Timedelta(days=1)
+        seen = users[users["ts"] < end].set_index("user_id")
+        sums = joined[joined["ts"] < end].groupby("user_id")[value].sum().reindex(seen.index, fill_value=0.0)
+        parts = sums.groupby(seen["arm"]).agg(["mean", "var", "count"])
+        if len(parts) < 2 or (parts["count"] < 2).any():
+            continue  # a day before both arms have users has no comparison to look at
+        estimate = parts["mean"][treated] - parts["mean"][control]
+        rows.append((day, len(seen), estimate, np.sqrt((parts["var"] / parts["count"]).sum())))
+    return pd.DataFrame(rows, columns=["ts", "users", "estimate", "se"])
+
+
+def two_arms(arms: pd.Series, treatment: str) -> tuple[str, str]:
+    """The control's and the treatment's name, refused unless there are just these two."""
+    names = sorted(arms.unique())
+    if len(names) != 2 or treatment not in names:
+        raise ValueError(f"treatment: got {treatment!r}; it must be one of two arms, and there are {names}")
+    return next(name for name in names if name != treatment), treatment
+
+
 def peeking_audit(looks: Any, *, alpha: float = 0.05) -> Finding:
     """What a result is worth that was looked at several times before it was reported.
 
@@ -154,9 +216,7 @@ def sequential_ci(
     Johari et al. (2017), KDD; Howard et al. (2021), Annals of Statistics.
     """
     table = read_columns(units, "units", [value, arm, ts]).sort_values(ts, ignore_index=True, kind="stable")
-    arms = sorted(table[arm].unique())
-    if len(arms) != 2 or treatment not in arms:
-        raise ValueError(f"treatment: got {treatment!r}; it must be one of two arms, and there are {arms}")
+    two_arms(table[arm], treatment)
     if burn_in < 10:
         raise ValueError(f"burn_in: got {burn_in!r}; two variances need at least 10 units")
     mixture_half_width(1.0, tau=tau, alpha=alpha)
