@@ -135,9 +135,7 @@ def waterfall(
         .mark_bar()
         .encode(
             y=alt.Y("step:N", sort=list(data["step"]), title=None, axis=alt.Axis(labelLimit=260)),
-            x=alt.X(
-                "from:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain)
-            ),
+            x=alt.X("from:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain)),
             x2="to:Q",
             color=_colour("kind", list(kinds), kinds),
             tooltip=["step", "change", "to"],

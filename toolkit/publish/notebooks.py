@@ -1,0 +1,151 @@
+"""What does a committed chapter hold: code, prose and text outputs, nothing that changes by itself.
+
+`python -m toolkit.publish.notebooks outputs` executes chapters and rewrites them to this normal
+form; `check` names what isn't in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from toolkit.explore.mode import VARIABLE
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+_CELL_METADATA = {"tags"}
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def chapters(root: Path) -> list[Path]:
+    """The notebooks that the table of contents under `root` names, in its order."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    entries = [contents["root"]]
+    for part in [contents, *contents.get("parts", [])]:
+        entries += [entry["file"] for entry in part.get("chapters", []) if "file" in entry]
+    paths = [(root / entry).with_suffix(".ipynb") for entry in entries]
+    return [path for path in paths if path.exists()]
+
+
+def normal_form(notebook: Any) -> Any:
+    """A notebook without what changes from run to run: counts, ids, widget state, rich outputs."""
+    made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
+    for number, cell in enumerate(notebook.cells):
+        if not cell.source.strip():
+            continue
+        kind = cell.cell_type
+        new = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}[kind](
+            cell.source
+        )
+        new.id = f"cell-{number}"
+        new.metadata = {key: value for key, value in cell.metadata.items() if key in _CELL_METADATA}
+        if kind == "code":
+            new.outputs = _outputs(cell.outputs)
+        made.cells.append(new)
+    return made
+
+
+def problems(notebook: Any) -> list[str]:
+    """What in a notebook isn't in the normal form, each with its cell and rule."""
+    found = []
+    extra = set(notebook.metadata) - {"kernelspec"}
+    if extra:
+        found.append(f"metadata: got {', '.join(sorted(extra))}; only the kernelspec is kept")
+    for number, cell in enumerate(notebook.cells):
+        place = f"cell {number}"
+        if not cell.source.strip():
+            found.append(f"{place}: it is empty")
+        if cell.get("id") != f"cell-{number}":
+            found.append(f"{place}: its id is {cell.get('id')!r}; it must be 'cell-{number}'")
+        if set(cell.metadata) - _CELL_METADATA:
+            found.append(
+                f"{place}: metadata {sorted(set(cell.metadata) - _CELL_METADATA)}; only tags are kept"
+            )
+        if cell.cell_type != "code":
+            continue
+        if cell.execution_count is not None:
+            found.append(f"{place}: it has an execution count")
+        for output in cell.outputs:
+            if output.output_type == "error":
+                found.append(f"{place}: it raised {output.ename}")
+            elif output.output_type == "stream" and output.name == "stderr":
+                found.append(f"{place}: it wrote to stderr")
+            rich = set(output.get("data", {})) - {"text/plain"}
+            if rich:
+                found.append(f"{place}: an output is {', '.join(sorted(rich))}; only text is kept")
+            if output.get("execution_count") is not None or output.get("metadata"):
+                found.append(f"{place}: an output has a count or metadata")
+    return found
+
+
+def execute(path: Path) -> Any:
+    """Run a chapter in its own folder in `text` mode; its outputs are then what is committed.
+
+    Raises
+    ------
+    nbclient.exceptions.CellExecutionError
+        If a cell raises.
+    """
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
+    client.execute(env={**os.environ, VARIABLE: "text", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
+    return notebook
+
+
+def write(notebook: Any, path: Path) -> None:
+    """Write a notebook the way it's committed: one file form on every machine."""
+    nbformat.validate(notebook)
+    path.write_text(nbformat.writes(notebook, version=4).rstrip("\n") + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Rewrite or check the named notebooks, or all chapters of the table of contents."""
+    parser = argparse.ArgumentParser(prog="python -m toolkit.publish.notebooks", description=__doc__)
+    parser.add_argument("command", choices=["outputs", "check"])
+    parser.add_argument("paths", nargs="*", type=Path)
+    options = parser.parse_args(arguments)
+    paths = options.paths or chapters(Path())
+    failed = False
+    for path in paths:
+        if options.command == "outputs":
+            write(normal_form(execute(path)), path)
+            print(f"{path}: executed, outputs rewritten")
+            continue
+        told = problems(nbformat.read(path, as_version=4))
+        failed |= bool(told)
+        for line in told:
+            print(f"{path}: {line}")
+    if failed:
+        print("Run `make outputs` to rewrite them.")
+    return int(failed)
+
+
+def _outputs(outputs: list[Any]) -> list[Any]:
+    kept: list[Any] = []
+    for output in outputs:
+        if output.output_type == "stream":
+            if kept and kept[-1].output_type == "stream" and kept[-1].name == output.name:
+                kept[-1].text += output.text
+            else:
+                kept.append(nbformat.v4.new_output("stream", name=output.name, text=output.text))
+        elif output.output_type in ("display_data", "execute_result") and "text/plain" in output.data:
+            text = _ADDRESS.sub("", output.data["text/plain"])
+            count = {"execution_count": None} if output.output_type == "execute_result" else {}
+            kept.append(nbformat.v4.new_output(output.output_type, data={"text/plain": text}, **count))
+        elif output.output_type == "error":
+            kept.append(output)
+    return kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())
