@@ -1,0 +1,75 @@
+"""What value of a feature does a model get: today's table, what was known then, or yesterday's?
+
+The feature is an item's click rate, smoothed and in log-odds, for every candidate of a day.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import logit
+
+from toolkit.world.simulation import World
+
+PRIOR_RATE, PRIOR_IMPRESSIONS = 0.12, 10.0
+# The day before counts half: a day begins with something, and yesterday ages.
+_CARRIED = 0.5
+
+
+def rate_at(world: World, day: int, *, as_of: bool, lag: int = 0) -> np.ndarray:
+    """The click rate of each candidate's item that a model is given on a day.
+
+    Parameters
+    ----------
+    world : World
+    day : int
+        The day of the requests.
+    as_of : bool
+        True: what had happened before the request (of the day so far, and half of the day before
+        it). False: the whole day's row of a warehouse table, which holds each request's own label
+        and the day's future.
+    lag : int
+        Days by which the value is late: what stood in the store that much earlier, at the same
+        time of day.
+
+    Returns
+    -------
+    array of shape (requests, candidates)
+
+    Raises
+    ------
+    ValueError
+        If the day, or the day less the lag, isn't one of the simulated.
+
+    Examples
+    --------
+    >>> from toolkit.world import Settings, simulate
+    >>> world = simulate(Settings(items=50, requests=100, days=3))
+    >>> rate_at(world, 2, as_of=True, lag=1).shape
+    (100, 20)
+    """
+    if not 0 <= day < world.settings.days:
+        raise ValueError(f"day: got {day!r}; it must lie in the {world.settings.days} simulated days")
+    if not 0 <= lag <= day:
+        raise ValueError(f"lag: got {lag!r} on day {day}; it must lie between 0 and the day")
+    then, item = day - lag, world.item[day]
+    if not as_of:
+        return _smoothed(world.impressions[then], world.clicks[then])[item]
+    seen = _so_far(world, then, np.ones(world.settings.requests, dtype=bool), item)
+    good = _so_far(world, then, world.shown_outcome(then), item)
+    if then:
+        seen = seen + _CARRIED * world.impressions[then - 1][item]
+        good = good + _CARRIED * world.clicks[then - 1][item]
+    return _smoothed(seen, good)
+
+
+def _smoothed(impressions: np.ndarray, clicks: np.ndarray) -> np.ndarray:
+    return logit((clicks + PRIOR_IMPRESSIONS * PRIOR_RATE) / (impressions + PRIOR_IMPRESSIONS))
+
+
+def _so_far(world: World, day: int, counted: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """How many counted requests of a day, before each request's place, showed each of the items."""
+    requests = world.settings.requests
+    # Sorted by item, then time: the count before a request is a difference of two places.
+    place = np.sort(world.shown_item(day).astype(np.int64)[counted] * requests + np.nonzero(counted)[0])
+    start = item.astype(np.int64) * requests
+    return np.searchsorted(place, start + np.arange(requests)[:, None]) - np.searchsorted(place, start)
