@@ -131,21 +131,29 @@ def experiment(users=400, days=5, effect=0.0, seed=0):
     events = assignments.sample(n=3 * users, replace=True, random_state=seed).reset_index(drop=True)
     later = events["ts"] + pd.to_timedelta(rng.uniform(0, 1, len(events)), unit="D")
     y = (rng.random(len(events)) < 0.2 + effect * (events["arm"] == "treatment")).astype(float)
-    return assignments, pd.DataFrame({"user_id": events["user_id"], "ts": later, "y": y})
+    keys = {"request_id": np.arange(len(events)), "item_id": 1}
+    log = pd.DataFrame({**keys, "user_id": events["user_id"], "ts": later})
+    return assignments, log, pd.DataFrame({**keys, "y": y})
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "duckdb"])
 def test_daily_looks_are_welch_s_comparison_of_users_from_any_frame(kind):
-    assignments, outcomes = experiment()
+    assignments, log, outcomes = experiment()
     given = {
         "pandas": lambda frame: frame,
         "polars": pl.from_pandas,
         "pyarrow": lambda frame: pl.from_pandas(frame).to_arrow(),
         "duckdb": lambda frame: duckdb.from_df(frame),
     }[kind]
-    looks = looks_by_day(given(assignments), given(outcomes), experiment="new_model")
+    looks = looks_by_day(given(assignments), given(log), given(outcomes), experiment="new_model")
     # The last look by hand: every user's sum, users without an event counting as 0.
-    sums = outcomes.groupby("user_id")["y"].sum().reindex(assignments["user_id"], fill_value=0).to_numpy()
+    sums = (
+        log.merge(outcomes)
+        .groupby("user_id")["y"]
+        .sum()
+        .reindex(assignments["user_id"], fill_value=0)
+        .to_numpy()
+    )
     treated = (assignments["arm"] == "treatment").to_numpy()
     a, b = sums[treated], sums[~treated]
     last = looks.iloc[-1]
@@ -211,7 +219,7 @@ def test_the_false_share_among_raw_hits_is_estimated_with_an_interval_that_cover
 
 
 LOOKS = looks_table(np.ones(3))
-ASSIGNED, EVENTS = experiment(users=40)
+ASSIGNED, LOG, LABELS = experiment(users=40)
 UNITS = units(0, 0, 60)
 
 
@@ -229,11 +237,18 @@ UNITS = units(0, 0, 60)
         (lambda: peeking_audit(LOOKS.assign(estimate=[1.0, np.nan, 1.0])), "estimate: got 1 missing of 3"),
         (lambda: peeking_audit(LOOKS, alpha=0), "alpha: got 0"),
         (lambda: peeking_audit([1, 2]), "looks: got list; it must be a frame"),
-        (lambda: looks_by_day(ASSIGNED, EVENTS, experiment="other"), "experiment: got 'other'"),
-        (lambda: looks_by_day(ASSIGNED, EVENTS, experiment="new_model", treatment="B"), "treatment: got 'B'"),
+        (lambda: looks_by_day(ASSIGNED, LOG, LABELS, experiment="other"), "experiment: got 'other'"),
         (
-            lambda: looks_by_day(pd.concat([ASSIGNED] * 2), EVENTS, experiment="new_model"),
+            lambda: looks_by_day(ASSIGNED, LOG, LABELS, experiment="new_model", treatment="B"),
+            "treatment: got 'B'",
+        ),
+        (
+            lambda: looks_by_day(pd.concat([ASSIGNED] * 2), LOG, LABELS, experiment="new_model"),
             "a user is in it twice",
+        ),
+        (
+            lambda: looks_by_day(ASSIGNED, LOG, pd.concat([LABELS] * 2), experiment="new_model"),
+            "outcomes: a request and item are in it twice",
         ),
         (lambda: sequential_ci(UNITS, tau=0), "tau: got 0"),
         (lambda: sequential_ci(UNITS, tau=1, treatment="B"), "treatment: got 'B'"),

@@ -24,7 +24,13 @@ from toolkit.frames import read_columns
 
 
 def looks_by_day(
-    assignments: Any, outcomes: Any, *, experiment: str, value: str = "y", treatment: str = "treatment"
+    assignments: Any,
+    serving_log: Any,
+    outcomes: Any,
+    *,
+    experiment: str,
+    value: str = "y",
+    treatment: str = "treatment",
 ) -> pd.DataFrame:
     """The estimate that a dashboard showed at the end of each day of an experiment.
 
@@ -32,8 +38,10 @@ def looks_by_day(
     ----------
     assignments : frame
         `experiment`, `user_id`, `arm`, `ts`; one row a user and experiment.
+    serving_log : frame
+        `request_id`, `item_id`, `user_id`, `ts`; one row an impression.
     outcomes : frame
-        `user_id`, `ts` and the metric's column; one row an event.
+        `request_id`, `item_id` and the metric's column.
     experiment : str
         Which experiment's assignments to read.
     value : str
@@ -53,7 +61,13 @@ def looks_by_day(
         If the experiment or the arm isn't there, there aren't two arms, or a user is assigned twice.
     """
     users = read_columns(assignments, "assignments", ["experiment", "user_id", "arm", "ts"])
-    events = read_columns(outcomes, "outcomes", ["user_id", "ts", value])
+    keys = ["request_id", "item_id"]
+    shown = read_columns(serving_log, "serving_log", [*keys, "user_id", "ts"])
+    labels = read_columns(outcomes, "outcomes", [*keys, value])
+    for name, table in (("serving_log", shown), ("outcomes", labels)):
+        if table.duplicated(keys).any():
+            raise ValueError(f"{name}: a request and item are in it twice; there must be one row each")
+    events = shown.merge(labels, on=keys)
     users = users[users["experiment"] == experiment]
     if users.empty:
         raise ValueError(f"experiment: got {experiment!r}; assignments have none of that name")
