@@ -104,6 +104,22 @@ def bars(
     return alt.LayerChart(layer=layers, title=title).properties(height=alt.Step(26 if colour is None else 16))
 
 
+def named_bars(
+    values: Mapping[str, float],
+    *,
+    value_title: str,
+    value_format: str = "",
+    value_domain: Sequence[float] | None = None,
+) -> alt.LayerChart:
+    """A bar for each of a few named numbers, each in its own colour, with zero marked."""
+    data = pd.DataFrame({"name": list(values), "value": list(values.values())})
+    y = alt.Y("name:N", sort=list(values), title=None, axis=alt.Axis(labelLimit=260))
+    x = alt.X("value:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain))
+    bar = alt.Chart(data).mark_bar().encode(y=y, x=x, color=_colour("name", list(values)).legend(None))
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x="zero:Q")
+    return alt.LayerChart(layer=[bar, zero]).properties(height=alt.Step(34))
+
+
 def waterfall(
     parts: Mapping[str, float],
     *,

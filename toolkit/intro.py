@@ -27,6 +27,7 @@ Model = Literal["old", "leaky", "point-in-time"]
 
 # The team reads this many days of logs, and holds out a fifth of their rows at random.
 LOG_DAYS, HOLDOUT = 15, 0.2
+_POINTS = "points of click rate"
 # What production puts in front of the model, and what it serves for a key that it doesn't find.
 LIGHT_RANKER_KEEPS, SERVED_WHEN_MISSING = 5, 0.0
 
@@ -178,6 +179,70 @@ class Story:
             table=pd.DataFrame(rows, columns=["arm", "users", "requests", "reward", "se"]),
             assumptions=("users were split at random, and one user's arm doesn't change another's reward",),
             cannot_tell=("which of the differences between notebook and production made it",),
+        )
+
+    def claimed_to_measured(self, *, model: Model = "leaky", rng: int = 1) -> tuple[float, dict[str, float]]:
+        """The notebook's claimed lift, and the labelled parts that lead from it to the measured one.
+
+        In reward units. The last part is the luck of the A/B test: what it measured less what it
+        would measure without end. Claim and parts sum to the measured lift.
+        """
+        found = self.attribution(model=model, replicates=0)
+        measured = self.ab_test(model=model, rng=rng).table
+        assert measured is not None
+        control, treatment = measured["reward"]
+        parts = {MECHANISMS[name].label: part for name, part in found.parts.items()}
+        return found.start, {**parts, "Luck of the A/B test": float(treatment - control - found.end)}
+
+    def audit(self, model: Model) -> Finding:
+        """Whether a model's training table holds more of a row's outcome than was known at its request.
+
+        Recomputes the feature as of each row's request, and regresses the outcome on what the
+        table's value adds to it, by user.
+
+        Parameters
+        ----------
+        model : "leaky" or "point-in-time"
+            Whose training table to audit. The point-in-time table is the negative control: it adds
+            nothing, in any row.
+
+        Returns
+        -------
+        Finding
+            Change of the outcome's rate for one standard deviation of what the table adds.
+        """
+        import statsmodels.api as sm
+
+        _known("model", model, ("leaky", "point-in-time"))
+        clean = model == "point-in-time"
+        shown = self.world.shown[self._span][..., None]
+        recomputed = _rates(self.world, self.days, as_of=True, late=clean)
+        added = (
+            np.take_along_axis(self.rate(as_of=clean, late=clean) - recomputed, shown, -1)
+            .ravel()
+            .astype(float)
+        )
+        outcome = np.take_along_axis(self.world.y[self._span], shown, -1).ravel().astype(float)
+        users = self.world.user[self._span].ravel()
+        differ = float((added != 0).mean())
+        if differ == 0:
+            verdict = f"No row of {len(added):,} differs from what was known."
+            return Finding(0.0, (0.0, 0.0), verdict, unit=_POINTS, se=0.0, n=len(outcome))
+        standard = (added - added.mean()) / added.std()
+        fit = sm.OLS(outcome, sm.add_constant(standard)).fit(cov_type="cluster", cov_kwds={"groups": users})
+        low, high = 100 * fit.conf_int()[1]
+        return Finding(
+            float(100 * fit.params[1]),
+            (float(low), float(high)),
+            f"{differ:.0%} of the rows differ from what was known, and the difference "
+            f"{'tells' if low > 0 else 'does not tell'} the row's own outcome.",
+            se=float(100 * fit.bse[1]),
+            p=float(fit.pvalues[1]),
+            assumptions=("users are independent of each other", "the feature can be recomputed as of a time"),
+            cannot_tell=("a row's own label, from other events of the day's future",),
+            unit=_POINTS,
+            n=len(outcome),
+            n_clusters=len(np.unique(users)),
         )
 
     @property

@@ -77,7 +77,7 @@ EXERCISES = {
         "A team's tests have a power of 50%. By which factor are its significant results too big on average, to two decimals?",
         lambda: selection_errors(norm.isf(0.025), 1.0)["type_m"],
         0.012,
-        "At a power of one half the true effect lies on the boundary itself, so every significant estimate exceeds it.",
+        "At a power of one half the true effect lies on the boundary itself, so nearly every significant estimate exceeds it.",
         (
             Hint(1.0, "Estimates are right on average over all tests; these are the significant ones."),
             Hint(1.125, "That is the factor at a power of 80%.", 0.011),

@@ -54,8 +54,7 @@ def rate_at(world: World, day: int, *, as_of: bool, lag: int = 0) -> np.ndarray:
     then, item = day - lag, world.item[day]
     if not as_of:
         return _smoothed(world.impressions[then], world.clicks[then])[item]
-    seen = _so_far(world, then, np.ones(world.settings.requests, dtype=bool), item)
-    good = _so_far(world, then, world.shown_outcome(then), item)
+    seen, good = _so_far(world, then, item)
     if then:
         seen = seen + _CARRIED * world.impressions[then - 1][item]
         good = good + _CARRIED * world.clicks[then - 1][item]
@@ -66,10 +65,13 @@ def _smoothed(impressions: np.ndarray, clicks: np.ndarray) -> np.ndarray:
     return logit((clicks + PRIOR_IMPRESSIONS * PRIOR_RATE) / (impressions + PRIOR_IMPRESSIONS))
 
 
-def _so_far(world: World, day: int, counted: np.ndarray, item: np.ndarray) -> np.ndarray:
-    """How many counted requests of a day, before each request's place, showed each of the items."""
+def _so_far(world: World, day: int, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Impressions and clicks of each of the items on a day, before each request's place in it."""
     requests = world.settings.requests
-    # Sorted by item, then time: the count before a request is a difference of two places.
-    place = np.sort(world.shown_item(day).astype(np.int64)[counted] * requests + np.nonzero(counted)[0])
-    start = item.astype(np.int64) * requests
-    return np.searchsorted(place, start + np.arange(requests)[:, None]) - np.searchsorted(place, start)
+    # Sorted by item, then time: what came before a request lies between two places.
+    place = world.shown_item(day).astype(np.int64) * requests + np.arange(requests)
+    order = np.argsort(place)
+    first = np.concatenate([[0], np.cumsum(world.impressions[day])]).astype(np.int64)[item]
+    last = np.searchsorted(place[order], item.astype(np.int64) * requests + np.arange(requests)[:, None])
+    clicks = np.concatenate([[0.0], np.cumsum(world.shown_outcome(day)[order])])
+    return last - first, clicks[last] - clicks[first]
