@@ -17,6 +17,7 @@ from toolkit.experiments.multiple_comparisons import (
     looks_by_day,
     peeking_audit,
     sequential_ci,
+    users_by_entry,
 )
 from toolkit.experiments.stopping_rules import stopping_bounds
 
@@ -146,20 +147,27 @@ def test_daily_looks_are_welch_s_comparison_of_users_from_any_frame(kind):
         "duckdb": lambda frame: duckdb.from_df(frame),
     }[kind]
     looks = looks_by_day(given(assignments), given(log), given(outcomes), experiment="new_model")
-    # The last look by hand: every user's sum, users without an event counting as 0.
-    sums = (
-        log.merge(outcomes)
-        .groupby("user_id")["y"]
-        .sum()
-        .reindex(assignments["user_id"], fill_value=0)
-        .to_numpy()
-    )
-    treated = (assignments["arm"] == "treatment").to_numpy()
-    a, b = sums[treated], sums[~treated]
+    # The last look by hand: a ratio of two user sums, whose spread is that of the users' residuals.
+    joined = log.merge(outcomes).merge(assignments[["user_id", "arm"]], on="user_id")
+    means, variances = {}, {}
+    for arm, rows in joined.groupby("arm"):
+        sums, counts = rows.groupby("user_id")["y"].sum(), rows.groupby("user_id")["y"].count()
+        means[arm] = sums.sum() / counts.sum()
+        variances[arm] = ((sums - means[arm] * counts) ** 2).sum() / counts.sum() ** 2
     last = looks.iloc[-1]
-    assert last["estimate"] == pytest.approx(a.mean() - b.mean())
-    assert last["se"] == pytest.approx(np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))
-    assert last["users"] == 400
+    assert last["estimate"] == pytest.approx(means["treatment"] - means["control"])
+    assert last["se"] == pytest.approx(sum(variances.values()) ** 0.5)
+    assert last["users"] == joined["user_id"].nunique()
+
+
+def test_users_by_entry_has_each_user_once_with_the_sum_since_assignment():
+    assignments, log, outcomes = experiment()
+    table = users_by_entry(assignments, log, outcomes, experiment="new_model")
+    assert table["user_id"].is_unique
+    assert len(table) == len(assignments)
+    assert table["ts"].is_monotonic_increasing
+    sums = log.merge(outcomes).groupby("user_id")["y"].sum().reindex(table["user_id"], fill_value=0)
+    assert list(table["y"]) == list(sums)
 
 
 def units(effect, seed, n=3000):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -30,8 +31,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     # Settings of whoever runs the tests must not change what they see.
     own = {f"JUPYTER_{name}_DIR": str(folder / f".{name}") for name in ("CONFIG", "DATA", "RUNTIME")}
-    import os
-
     server = subprocess.Popen(
         [
             sys.executable,
@@ -41,9 +40,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "--allow-root",
             f"--port={port}",
             "--port-retries=0",
-        ]
-        + ["--IdentityProvider.token=", "--LabApp.news_url=", f"--ServerApp.root_dir={folder}"]
-        + ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--ServerApp.ip=127.0.0.1"],
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.root_dir={folder}",
+            "--IdentityProvider.token=",
+            "--LabApp.news_url=",  # the news are another host's
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ],
         env={**os.environ, **own, "TOOLKIT_RENDER": "live"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -72,8 +74,8 @@ def test_a_slider_moves_readout_and_chart_and_no_other_host_is_asked(lab, browse
     page.on("request", lambda request: asked.add(request.url.split("/")[2]) if "//" in request.url else None)
     page.goto(f"{lab}/lab/tree/{CHAPTER.name}")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    # A new notebook's first kernel takes a while; "Run All Cells" waits for it.
-    page.wait_for_selector(".jp-NotebookPanel", timeout=60_000)
+    # Cells that run before the kernel is ready are dropped.
+    page.get_by_text("| Idle").first.wait_for(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_selector(".explore .widget-hslider", timeout=120_000, state="attached")

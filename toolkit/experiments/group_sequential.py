@@ -7,6 +7,7 @@ McPherson and Rowe 1969), not simulated.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -60,7 +61,11 @@ def crossing(
     0.142
     """
     limits = _bounds(bounds)
-    times = _information(information, len(limits))
+    return _crossing(tuple(limits), tuple(_information(information, len(limits))), float(drift)).copy()
+
+
+@lru_cache(maxsize=256)
+def _crossing(limits: tuple[float, ...], times: tuple[float, ...], drift: float) -> pd.DataFrame:
     rows = []
     # Before the first look all probability sits at a score of 0.
     starts, mass = np.zeros(1), np.ones(1)

@@ -18,85 +18,12 @@ from statsmodels.stats.proportion import proportion_confint
 from toolkit.experiments.always_valid import mixture_half_width
 from toolkit.experiments.families import STATSMODELS, Correction
 from toolkit.experiments.group_sequential import crossing, pocock
+from toolkit.experiments.looks import looks_by_day, two_arms, users_by_entry
 from toolkit.experiments.winners_curse import lee_shen_bias, shrink
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 
-
-def looks_by_day(
-    assignments: Any,
-    serving_log: Any,
-    outcomes: Any,
-    *,
-    experiment: str,
-    value: str = "y",
-    treatment: str = "treatment",
-) -> pd.DataFrame:
-    """The estimate that a dashboard showed at the end of each day of an experiment.
-
-    Parameters
-    ----------
-    assignments : frame
-        `experiment`, `user_id`, `arm`, `ts`; one row a user and experiment.
-    serving_log : frame
-        `request_id`, `item_id`, `user_id`, `ts`; one row an impression.
-    outcomes : frame
-        `request_id`, `item_id` and the metric's column.
-    experiment : str
-        Which experiment's assignments to read.
-    value : str
-        The metric's column; summed by user.
-    treatment : str
-        The arm whose difference from the other one is estimated.
-
-    Returns
-    -------
-    DataFrame with one row a day
-        `ts` (the day), `users`, `estimate` (difference of the users' means, a user without an
-        event counting as 0) and `se` (Welch, by user): what `peeking_audit` takes.
-
-    Raises
-    ------
-    ValueError
-        If the experiment or the arm isn't there, there aren't two arms, or a user is assigned twice.
-    """
-    users = read_columns(assignments, "assignments", ["experiment", "user_id", "arm", "ts"])
-    keys = ["request_id", "item_id"]
-    shown = read_columns(serving_log, "serving_log", [*keys, "user_id", "ts"])
-    labels = read_columns(outcomes, "outcomes", [*keys, value])
-    for name, table in (("serving_log", shown), ("outcomes", labels)):
-        if table.duplicated(keys).any():
-            raise ValueError(f"{name}: a request and item are in it twice; there must be one row each")
-    events = shown.merge(labels, on=keys)
-    users = users[users["experiment"] == experiment]
-    if users.empty:
-        raise ValueError(f"experiment: got {experiment!r}; assignments have none of that name")
-    control, treated = two_arms(users["arm"], treatment)
-    if users["user_id"].duplicated().any():
-        raise ValueError(
-            "assignments: a user is in it twice for this experiment; there must be one row a user"
-        )
-    joined = events.merge(users[["user_id", "arm", "ts"]], on="user_id", suffixes=("", "_assigned"))
-    joined = joined[joined["ts"] >= joined["ts_assigned"]]
-    rows = []
-    for day in sorted(joined["ts"].dt.floor("D").unique()):
-        end = day + pd.Timedelta(days=1)
-        seen = users[users["ts"] < end].set_index("user_id")
-        sums = joined[joined["ts"] < end].groupby("user_id")[value].sum().reindex(seen.index, fill_value=0.0)
-        parts = sums.groupby(seen["arm"]).agg(["mean", "var", "count"])
-        if len(parts) < 2 or (parts["count"] < 2).any():
-            continue  # a day before both arms have users has no comparison to look at
-        estimate = parts["mean"][treated] - parts["mean"][control]
-        rows.append((day, len(seen), estimate, np.sqrt((parts["var"] / parts["count"]).sum())))
-    return pd.DataFrame(rows, columns=["ts", "users", "estimate", "se"])
-
-
-def two_arms(arms: pd.Series, treatment: str) -> tuple[str, str]:
-    """The control's and the treatment's name, refused unless there are just these two."""
-    names = sorted(arms.unique())
-    if len(names) != 2 or treatment not in names:
-        raise ValueError(f"treatment: got {treatment!r}; it must be one of two arms, and there are {names}")
-    return next(name for name in names if name != treatment), treatment
+__all__ = ["fdr", "launch_bias", "looks_by_day", "peeking_audit", "sequential_ci", "users_by_entry"]
 
 
 def peeking_audit(looks: Any, *, alpha: float = 0.05) -> Finding:

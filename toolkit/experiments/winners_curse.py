@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,51 @@ def shrink(estimates: Any, ses: Any) -> tuple[np.ndarray, np.ndarray]:
         "s,si,sj->ij", weight, apart, apart
     )
     return centre, covariance
+
+
+@lru_cache(maxsize=32)
+def shipped_sums(
+    experiments: int, spread: float, *, portfolios: int = 40, seed: int = 0
+) -> Mapping[str, float]:
+    """What a year's shipped experiments claim, what two corrections make of it, and what they brought.
+
+    Averages over simulated portfolios. True effects are normal with mean 0 and the given spread,
+    estimates have a standard error of 1, and z > 1.96 is shipped.
+
+    Parameters
+    ----------
+    experiments : int
+        Candidates in a portfolio.
+    spread : float
+        Standard deviation of the true effects, in standard errors; 0 for none.
+
+    Returns
+    -------
+    mapping
+        `claimed`, `Lee and Shen`, `empirical Bayes`, `real`, in standard errors.
+
+    Examples
+    --------
+    >>> round(shipped_sums(20, 0.0, portfolios=10)["real"], 3)
+    0.0
+    """
+    rng = np.random.default_rng(seed)
+    sums = np.zeros(4)
+    errors = np.ones(experiments)
+    for _ in range(portfolios):
+        truth = spread * rng.normal(size=experiments)
+        seen = truth + rng.normal(size=experiments)
+        shipped = seen > 1.96
+        claimed = seen[shipped].sum()
+        sums += (
+            claimed,
+            claimed - lee_shen_bias(seen, errors),
+            shrink(seen, errors)[0][shipped].sum(),
+            truth[shipped].sum(),
+        )
+    return dict(
+        zip(("claimed", "Lee and Shen", "empirical Bayes", "real"), (sums / portfolios).tolist(), strict=True)
+    )
 
 
 def _experiments(estimates: Any, ses: Any) -> tuple[np.ndarray, np.ndarray]:
