@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
@@ -119,15 +120,18 @@ def _compute(demo: Demo) -> dict[tuple[Value, ...], State]:
 def _in_parallel(demo: Demo, grid: list[dict[str, Value]], cores: int) -> list[State]:
     from joblib import Parallel, delayed
 
-    # Few, large parts: each carries the demo's globals with it. Neighbours differ in cost, so deal them out.
-    parts = [grid[part :: 4 * cores] for part in range(min(4 * cores, len(grid)))]
+    # Few, large parts, since each carries the demo's globals with it; of neighbours, since they share work
+    # that the toolkit remembers, such as a simulated world.
+    size = -(-len(grid) // (4 * cores))
+    parts = [grid[start : start + size] for start in range(0, len(grid), size)]
     found: dict[tuple[Value, ...], State] = {}
-    runs = Parallel(n_jobs=cores, return_as="generator", batch_size=1)(
-        delayed(_part)(demo, part) for part in parts
-    )
-    for part, states in zip(parts, runs, strict=True):
-        found.update({tuple(values.values()): state for values, state in zip(part, states, strict=True)})
-        _progress(demo.name, len(found), len(grid))
+    with warnings.catch_warnings():
+        # A worker that has remembered large worlds is replaced by a fresh one; no state is lost by it.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
+        runs = Parallel(n_jobs=cores, return_as="generator")(delayed(_part)(demo, part) for part in parts)
+        for part, states in zip(parts, runs, strict=True):
+            found.update({tuple(values.values()): state for values, state in zip(part, states, strict=True)})
+            _progress(demo.name, len(found), len(grid))
     return [found[tuple(values.values())] for values in grid]
 
 
