@@ -18,7 +18,7 @@ lab: $(READY) ## open the chapters in JupyterLab
 	cd book && ../$(BIN)/python -m jupyterlab
 
 test: $(READY) ## unit tests, doctests, chapters as committed, the site in a browser
-	$(BIN)/python -m pytest --nbval-cell-timeout=600 -p no:nbval
+	$(BIN)/python -m pytest
 	TOOLKIT_RENDER=text $(BIN)/python -m pytest -o addopts= -o testpaths=book -W default -q --nbval --nbval-cell-timeout=600 book
 
 check: $(READY) ## style, types, and the normal form of notebooks

@@ -57,7 +57,7 @@ class Attribution:
 
     def _repr_html_(self) -> str:
         head, _ = str(self).split("\n", 1)
-        return f'<div class="finding"><p>{html.escape(head)}</p>{self.table.round(4).to_html(index=False, border=0)}</div>'
+        return f'<div class="finding" tabindex="0" role="group" aria-label="Attribution"><p>{html.escape(head)}</p>{self.table.round(4).to_html(index=False, border=0)}</div>'
 
 
 def shapley(

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
+# A path of thousands of rows is for `table`, not for the page.
+_ROWS = 20
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -101,7 +104,7 @@ class Finding:
         lines += [f"  assumes: {text}" for text in self.assumptions]
         lines += [f"  cannot tell: {text}" for text in self.cannot_tell]
         if self.table is not None:
-            lines += ["", self.table.to_string(index=False)]
+            lines += ["", self.table.to_string(index=False, max_rows=_ROWS)]
         return "\n".join(lines)
 
     def _repr_pretty_(self, printer: object, cycle: bool) -> None:
@@ -112,9 +115,13 @@ class Finding:
             rows = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
             return f"<p><em>{title}</em></p><ul>{rows}</ul>" if texts else ""
 
-        table = "" if self.table is None else self.table.to_html(index=False, border=0, escape=True)
+        table = (
+            ""
+            if self.table is None
+            else self.table.to_html(index=False, border=0, escape=True, max_rows=_ROWS)
+        )
         return (
-            f'<div class="finding"><p><strong>{html.escape(self.verdict)}</strong></p>'
+            f'<div class="finding" tabindex="0" role="group" aria-label="Finding"><p><strong>{html.escape(self.verdict)}</strong></p>'
             f"<p>{html.escape(self.summary())}</p>"
             f"{items('Assumes', self.assumptions)}{items('Cannot tell', self.cannot_tell)}{table}</div>"
         )
