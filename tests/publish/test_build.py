@@ -125,4 +125,4 @@ def test_formulas_become_mathml_with_their_source_as_alternative():
     assert 'display="block"' in mathml
     assert r'alttext="\frac{a}{b} &lt; \alpha"' in mathml
     with pytest.raises(ValueError, match="latex: got"):
-        to_mathml(r"\frac{a", display=False)
+        to_mathml(r"\left( a", display=False)

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.browser
 PAGES = [str(path.relative_to(ROOT).with_suffix(".html")) for path in chapters()]
 OTHER_PAGES = [
     "book/reference/bibliography.html",
-    "book/reference/data_dictionary.html",
     "search.html",
     "genindex.html",
 ]

@@ -114,9 +114,10 @@ def to_svg(chart_spec: Spec) -> str:
 
 
 def for_widget(chart_spec: Spec) -> Spec:
-    """The Vega-Lite specification with our theme, sized to its container."""
+    """The Vega-Lite specification with our theme, of a fixed width that the style sheet scales down."""
     spec = {key: value for key, value in chart_spec.items() if key != "config"}
-    return {**_sized(spec, None), "config": _THEME}
+    # Not the container's: JupyterLab draws before it lays out, when a box is still 0 wide.
+    return {**_sized(spec, PRERENDERED_WIDTH), "config": _THEME}
 
 
 def difference(old: Any, new: Any, path: tuple[str | int, ...] = ()) -> list[list[Any]]:
