@@ -19,7 +19,8 @@ lab: $(READY) ## open the chapters in JupyterLab
 
 test: $(READY) ## unit tests, doctests, chapters as committed, the site in a browser
 	$(BIN)/python -m pytest
-	TOOLKIT_RENDER=text $(BIN)/python -m pytest -o addopts= -o testpaths=book -W default -q --nbval --nbval-cell-timeout=600 book
+	$(BIN)/python -m toolkit.publish.notebooks reference
+	TOOLKIT_RENDER=text $(BIN)/python -m pytest -o addopts= -W default -q --nbval --nbval-current-env --nbval-cell-timeout=600 _build/reference
 
 check: $(READY) ## style, types, and the normal form of notebooks
 	$(BIN)/ruff check .

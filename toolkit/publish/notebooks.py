@@ -1,7 +1,7 @@
 """What does a committed chapter hold: code, prose and text outputs, nothing that changes by itself.
 
 `python -m toolkit.publish.notebooks outputs` executes chapters and rewrites them to this normal
-form; `check` names what isn't in it.
+form; `check` names what isn't in it; `reference` writes the copies in _build/reference that nbval compares.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,20 @@ def execute(path: Path) -> Any:
     return notebook
 
 
+def write_reference(path: Path, folder: Path) -> Path:
+    """A copy of a chapter whose code cells are numbered: nbval takes cells without a count for never run."""
+    notebook = nbformat.read(path, as_version=4)
+    for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write(notebook, target)
+    return target
+
+
 def write(notebook: Any, path: Path) -> None:
     """Write a notebook the way it's committed: one file form on every machine."""
     nbformat.validate(notebook)
@@ -111,15 +126,20 @@ def write(notebook: Any, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Rewrite or check the named notebooks, or all chapters of the table of contents."""
     parser = argparse.ArgumentParser(prog="python -m toolkit.publish.notebooks", description=__doc__)
-    parser.add_argument("command", choices=["outputs", "check"])
+    parser.add_argument("command", choices=["outputs", "check", "reference"])
     parser.add_argument("paths", nargs="*", type=Path)
     options = parser.parse_args(arguments)
     paths = options.paths or chapters(Path())
+    if options.command == "reference":
+        shutil.rmtree("_build/reference", ignore_errors=True)
     failed = False
     for path in paths:
         if options.command == "outputs":
             write(normal_form(execute(path)), path)
             print(f"{path}: executed, outputs rewritten")
+            continue
+        if options.command == "reference":
+            print(write_reference(path, Path("_build/reference")))
             continue
         told = problems(nbformat.read(path, as_version=4))
         failed |= bool(told)
