@@ -1,13 +1,23 @@
-"""The opening story comes out on three seeds, and goes away where its causes do."""
+"""The story's diagnostics find what the world hid, from the tables, and are quiet where nothing is hidden."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
-from toolkit.intro import tell
+from toolkit.intro import ab_test, asof_audit, attribution, claimed_to_measured
 from toolkit.world import Settings
+from toolkit.world.company import tables
 from toolkit.world.mechanisms import MECHANISMS
+from toolkit.world.story import tell
 
-PRODUCTION = set(MECHANISMS)
+PRODUCTION = frozenset(MECHANISMS)
+SMALL = Settings(items=60, requests=300, days=33)
+
+
+@pytest.fixture(scope="module")
+def nine():
+    return tables(tell(seed=0))
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])
@@ -15,36 +25,53 @@ def story(request):
     return tell(seed=request.param)
 
 
-# The expected numbers are the prototype's (OUTLINE section 1), measured with other random numbers. A lift of
-# 30,000 requests has a standard error of about one point; three of them, for two independent worlds, is 4.
+@pytest.mark.parametrize("model", ["leaky", "point-in-time"])
+def test_the_measured_test_agrees_with_the_estimand_within_its_interval(story, model):
+    foobar = tables(story, model=model)
+    finding = ab_test(foobar["serving_log"], foobar["outcomes"])
+    assert abs(finding.estimate - story.lift(PRODUCTION, model=model)) < 3.5 * finding.se
+    assert finding.ci[1] < 0 if model == "leaky" else finding.ci[0] > 0
 
 
-def test_the_notebook_ranks_leaky_over_clean_over_old(story):
-    auc = {model: story.auc(model, held_out=True) for model in ("old", "leaky", "point-in-time")}
-    assert auc["old"] == pytest.approx(0.605, abs=0.02)
-    assert auc["leaky"] == pytest.approx(0.878, abs=0.02)
-    assert auc["point-in-time"] == pytest.approx(0.672, abs=0.02)
+def test_the_interval_covers_the_lift_and_an_a_a_test_finds_nothing():
+    # Users with a click rate and a number of requests of their own; no arm does anything.
+    rng, covered, ps = np.random.default_rng(0), 0, []
+    runs = 600
+    for _ in range(runs):
+        count = rng.poisson(4, 400) + 1
+        user = np.repeat(np.arange(400), count)
+        y = rng.random(len(user)) < np.repeat(rng.beta(2, 6, 400), count)
+        arm = np.where(rng.random(400) < 0.5, "treatment", "control")[user]
+        log = pd.DataFrame({"request_id": np.arange(len(user)), "item_id": 0, "user_id": user, "arm": arm})
+        found = ab_test(log, log.assign(y=y.astype(int)))
+        covered += found.ci[0] <= 0 <= found.ci[1]
+        ps.append(found.p)
+    assert 0.93 <= covered / runs <= 0.97
+    # Kolmogorov-Smirnov at the .001 level: 1.95 / sqrt(runs).
+    gap = np.abs(np.sort(ps) - (np.arange(runs) + 0.5) / runs).max()
+    assert gap < 1.95 / np.sqrt(runs)
 
 
-def test_production_ranks_clean_over_old_over_leaky(story):
-    assert story.auc("old", held_out=False) == pytest.approx(0.685, abs=0.01)
-    assert story.auc("leaky", held_out=False) == pytest.approx(0.630, abs=0.015)
-    assert story.lift(PRODUCTION) == pytest.approx(-0.105, abs=0.04)
-    assert story.lift(PRODUCTION, model="point-in-time") == pytest.approx(0.103, abs=0.04)
-    better = story.lift(PRODUCTION - {"light_ranker", "missing"}, model="point-in-time")
-    assert better == pytest.approx(0.14, abs=0.04)
-    assert story.lift() > 0.5, "the notebook's pseudo-slates promise half as much again"
-
-
-def test_the_measured_test_agrees_with_the_estimand_within_its_interval(story):
-    finding = story.ab_test()
-    estimand = story.lift(PRODUCTION)
-    assert abs(finding.estimate - estimand) < 3.5 * finding.se
-    assert finding.ci[1] < 0
+def test_the_lift_of_six_rows_is_the_one_by_hand():
+    log = pd.DataFrame(
+        {
+            "request_id": range(6),
+            "item_id": 7,
+            "user_id": [1, 1, 2, 3, 4, 4],
+            "arm": ["control"] * 3 + ["treatment"] * 2 + [None],
+        }
+    )
+    found = ab_test(log, log.assign(y=[1, 0, 0, 1, 1, 1]))
+    # 2 of 2 against 1 of 3; the row without an arm has no part.
+    assert found.estimate == pytest.approx(2.0)
+    assert (found.n, found.n_clusters) == (5, 4)
+    # Control: residuals 1 - 2/3 for user 1 and 0 - 1/3 for user 2, over 3 rows; treatment: none.
+    control_se = np.sqrt((1 / 3) ** 2 + (1 / 3) ** 2) / 3
+    assert found.se == pytest.approx(control_se / (1 / 3) ** 2)
 
 
 def test_the_parts_sum_to_the_gap_and_have_the_outline_s_signs_and_sizes(story):
-    found = story.attribution(replicates=50)
+    found = attribution(story, replicates=50)
     assert abs(sum(found.parts.values()) - found.gap) < 1e-12
     expected = {
         "population": -0.064,
@@ -62,46 +89,90 @@ def test_the_parts_sum_to_the_gap_and_have_the_outline_s_signs_and_sizes(story):
     assert (wide["part"] <= wide["high"]).all()
 
 
-def test_the_loss_goes_away_where_its_causes_do():
-    def online(seeds=(0, 1), missing=0.1, **settings):
-        stories = [tell(Settings(**settings), missing=missing, seed=seed) for seed in seeds]
-        return np.mean([story.lift(PRODUCTION) for story in stories])
+def test_claim_and_parts_sum_to_what_the_test_measured(story):
+    claimed, parts = claimed_to_measured(story)
+    assert claimed == pytest.approx(story.lift(relative=False))
+    foobar = tables(story)
+    arms = ab_test(foobar["serving_log"], foobar["outcomes"]).table.set_index("arm")["reward"]
+    assert claimed + sum(parts.values()) == pytest.approx(arms["treatment"] - arms["control"])
+    assert list(parts)[:-1] == [mechanism.label for mechanism in MECHANISMS.values()]
 
-    # Few items: an item's day has many impressions, so that one's own label is a small part of it.
-    assert online(items=100) > 0.02
-    assert online(items=1000) < -0.06
-    assert online(items=500) < 0 < online(items=500, missing=0.0)
-    # Slow items: yesterday's value is still good.
-    assert (
-        online(items=500, half_life=0.5) < online(items=500, half_life=1.0) < online(items=500, half_life=3.0)
+
+def test_the_audit_finds_the_label_in_the_daily_rate(nine):
+    found = asof_audit(nine["training_table"], nine["feature_history"], feature="rate_today")
+    # The own label alone moves the rate's log-odds by about 1 / (n r (1 - r)) for n impressions of the day.
+    assert found.ci[0] > 10
+    assert found.n_clusters > 900
+    assert "tells" in found.verdict
+
+
+def test_the_audit_is_quiet_on_a_table_that_was_joined_as_of_each_request():
+    honest = tables(tell(seed=0), model="point-in-time")
+    found = asof_audit(honest["training_table"], honest["feature_history"], feature="rate_today")
+    assert found.estimate == 0
+    assert found.verdict == "No row of 30,000 differs from what was available."
+
+
+def test_the_audit_s_p_value_is_uniform_where_what_the_table_adds_is_noise():
+    rng, ps, runs = np.random.default_rng(1), [], 200
+    ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.arange(900), unit="min")
+    item = np.arange(900) % 150
+    history = pd.DataFrame({"entity_id": range(150), "feature": "r", "available_ts": ts[0], "value": 0.0})
+    for _ in range(runs):
+        # Items differ in rate and in error, but no error knows its own outcome.
+        y = rng.random(900) < rng.beta(2, 6, 150)[item]
+        rows = pd.DataFrame({"item_id": item, "ts": ts, "y": y.astype(int)})
+        rows["f_r"] = rng.normal(size=900) + rng.normal(size=150)[item]
+        ps.append(asof_audit(rows, history, feature="r").p)
+    gap = np.abs(np.sort(ps) - (np.arange(runs) + 0.5) / runs).max()
+    assert gap < 1.95 / np.sqrt(runs)
+
+
+def test_a_row_before_the_first_value_is_counted_and_not_guessed():
+    ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta([0, 2, 3, 4, 5], unit="h")
+    history = pd.DataFrame({"entity_id": 7, "feature": "r", "available_ts": ts[1:2], "value": 1.0})
+    rows = pd.DataFrame(
+        {"item_id": [7] * 5, "ts": ts, "y": [0, 1, 0, 1, 1], "f_r": [9.0, 1.0, 1.0, 1.0, 1.0]}
     )
+    found = asof_audit(rows, history, feature="r")
+    assert found.table["count"].tolist() == [5, 0, 1]
+    assert found.n == 4
 
 
-def test_the_old_model_doesn_t_care_for_the_feature_s_environment(story):
-    baseline = story.rewards("old", {"population", "labels"})
-    assert np.array_equal(baseline, story.rewards("old", {"population", "labels", "as_of", "lag", "missing"}))
-    assert np.array_equal(baseline, story.rewards("old", {"population", "labels", "light_ranker"}))
-
-
-def test_the_same_seed_tells_the_same_story_in_any_order():
-    first = tell(Settings(items=60, requests=200, days=20), seed=5).lift(PRODUCTION)
-    tell(Settings(items=61, requests=200, days=20), seed=5)
-    again = tell(Settings(items=60, requests=200, days=20), seed=5).lift(PRODUCTION)
-    assert first == again
+def test_other_libraries_frames_give_the_same_finding(nine):
+    log, labels = nine["serving_log"], nine["outcomes"]
+    assert ab_test(pl.from_pandas(log), pl.from_pandas(labels)) == ab_test(log, labels)
+    training, history = nine["training_table"], nine["feature_history"]
+    polars = asof_audit(pl.from_pandas(training), pl.from_pandas(history), feature="rate_today")
+    assert polars.estimate == pytest.approx(asof_audit(training, history, feature="rate_today").estimate)
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("change", "message"),
     [
-        (lambda: tell(missing=1.5), r"missing: got 1.5; it must lie in \[0, 1\]"),
-        (lambda: tell(Settings(days=10)), "days: got 10; the story needs 18 at least"),
+        (lambda log, y: (log.drop(columns="arm"), y), "serving_log: got columns .*; it must have arm"),
+        (lambda log, y: (log.assign(arm="control"), y), r"arm: got \['control'\]"),
+        (lambda log, y: (log, y.iloc[:-1]), "outcomes: got none for 1 impressions"),
+        (lambda log, y: (log, y.assign(y=0)), "outcomes: got no good match in the control"),
+        (lambda log, y: ([], y), "serving_log: got list"),
         (
-            lambda: tell(seed=0).rewards("new"),
-            "model: got 'new'; it must be one of old, leaky, point-in-time",
+            lambda log, y: (log, pd.concat([y, y])),
+            "request_id, item_id: got 4 repeated of 8; each must be in outcomes once",
         ),
-        (lambda: tell(seed=0).rewards("old", {"fog"}), "switches: got 'fog'; it must be one of population"),
     ],
 )
-def test_bad_input_is_refused_by_name_value_and_rule(call, message):
+def test_bad_logs_are_refused_by_name_value_and_rule(change, message):
+    log = pd.DataFrame(
+        {"request_id": range(4), "item_id": 7, "user_id": range(4), "arm": ["control", "treatment"] * 2}
+    )
     with pytest.raises(ValueError, match=message):
-        call()
+        ab_test(*change(log, log.assign(y=[1, 0, 1, 1])))
+
+
+def test_an_unknown_feature_and_a_bad_level_are_refused(nine):
+    with pytest.raises(ValueError, match=r"training_table: got columns .*; it must have f_fog"):
+        asof_audit(nine["training_table"], nine["feature_history"], feature="fog")
+    with pytest.raises(ValueError, match="feature: got '0'; feature_history has no such feature"):
+        asof_audit(nine["training_table"], nine["feature_history"], feature="0")
+    with pytest.raises(ValueError, match="alpha: got 0"):
+        ab_test(nine["serving_log"], nine["outcomes"], alpha=0)

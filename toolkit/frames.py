@@ -9,7 +9,15 @@ import narwhals as nw
 import pandas as pd
 
 
-def read_columns(frame: Any, name: str, columns: Sequence[str], *, keep: bool = False) -> pd.DataFrame:
+def read_columns(
+    frame: Any,
+    name: str,
+    columns: Sequence[str],
+    *,
+    key: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    keep: bool = False,
+) -> pd.DataFrame:
     """A copy of the named columns as a pandas frame, refused where they aren't complete.
 
     Parameters
@@ -20,14 +28,18 @@ def read_columns(frame: Any, name: str, columns: Sequence[str], *, keep: bool = 
     name : str
         What errors call the frame.
     columns : sequence of str
-        The columns that must be there, without a missing value.
+        The columns that must be there.
+    key : sequence of str
+        Those of them that together identify a row.
+    missing : sequence of str
+        Those of them that may have missing values.
     keep : bool
         Whether to return the frame's other columns too.
 
     Raises
     ------
     ValueError
-        If it isn't a frame, or a column is missing or has missing values.
+        If it isn't a frame, a column is missing or has missing values, or a key is there twice.
 
     Examples
     --------
@@ -41,15 +53,20 @@ def read_columns(frame: Any, name: str, columns: Sequence[str], *, keep: bool = 
             f"{name}: got {type(frame).__name__}; it must be a frame that Narwhals reads"
         ) from None
     have = table.collect_schema().names()
-    missing = [column for column in columns if column not in have]
-    if missing:
-        raise ValueError(f"{name}: got columns {have}; it must have {', '.join(missing)}")
+    absent = [column for column in columns if column not in have]
+    if absent:
+        raise ValueError(f"{name}: got columns {have}; it must have {', '.join(absent)}")
     wanted = have if keep else list(dict.fromkeys(columns))
     selected = table.select(*wanted)
     eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
     result: pd.DataFrame = eager.to_pandas().copy()
     for column in columns:
-        if result[column].isna().any():
+        if column not in missing and result[column].isna().any():
             empty = int(result[column].isna().sum())
             raise ValueError(f"{column}: got {empty} missing of {len(result)}; {name} must be complete")
+    if key and result.duplicated(list(key)).any():
+        again = int(result.duplicated(list(key)).sum())
+        raise ValueError(
+            f"{', '.join(key)}: got {again:,} repeated of {len(result):,}; each must be in {name} once"
+        )
     return result

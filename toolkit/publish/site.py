@@ -11,7 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from toolkit.publish import fonts, mathematics, pages
+from toolkit.publish import dictionary, fonts, mathematics, pages
 
 _STYLES = {"explore.css": "toolkit.explore", "site.css": "toolkit.publish"}
 _SCRIPTS = {"explore.js": "toolkit.explore", "exercise.js": "toolkit.exercises"}
@@ -26,6 +26,7 @@ def setup(app: Any) -> dict[str, Any]:
     )
     # Jupyter Book sets it even where the extension that reads it is left out, and would warn.
     app.add_config_value("comments_config", {}, "html")
+    app.add_directive("data-dictionary", dictionary.DataDictionary)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _add_static_files)
     app.connect("html-page-context", _add_scripts)

@@ -12,7 +12,7 @@ from toolkit.world.simulation import World
 
 PRIOR_RATE, PRIOR_IMPRESSIONS = 0.12, 10.0
 # The day before counts half: a day begins with something, and yesterday ages.
-_CARRIED = 0.5
+CARRIED = 0.5
 
 
 def rate_at(world: World, day: int, *, as_of: bool, lag: int = 0) -> np.ndarray:
@@ -53,25 +53,28 @@ def rate_at(world: World, day: int, *, as_of: bool, lag: int = 0) -> np.ndarray:
         raise ValueError(f"lag: got {lag!r} on day {day}; it must lie between 0 and the day")
     then, item = day - lag, world.item[day]
     if not as_of:
-        return _smoothed(world.impressions[then], world.clicks[then])[item]
-    seen, good = _so_far(world, then, item)
+        return smoothed_rate(world.impressions[then], world.clicks[then])[item]
+    seen, good = _so_far(world, then, day, item)
     if then:
-        seen = seen + _CARRIED * world.impressions[then - 1][item]
-        good = good + _CARRIED * world.clicks[then - 1][item]
-    return _smoothed(seen, good)
+        seen = seen + CARRIED * world.impressions[then - 1][item]
+        good = good + CARRIED * world.clicks[then - 1][item]
+    return smoothed_rate(seen, good)
 
 
-def _smoothed(impressions: np.ndarray, clicks: np.ndarray) -> np.ndarray:
+def smoothed_rate(impressions: np.ndarray, clicks: np.ndarray) -> np.ndarray:
+    """Log-odds of a click rate that starts from a prior of a few impressions."""
     return logit((clicks + PRIOR_IMPRESSIONS * PRIOR_RATE) / (impressions + PRIOR_IMPRESSIONS))
 
 
-def _so_far(world: World, day: int, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Impressions and clicks of each of the items on a day, before each request's place in it."""
+def _so_far(world: World, then: int, day: int, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Impressions and clicks of each of the items on a day `then`, before each request's time of day."""
     requests = world.settings.requests
-    # Sorted by item, then time: what came before a request lies between two places.
-    place = world.shown_item(day).astype(np.int64) * requests + np.arange(requests)
+    before = np.searchsorted(world.second[then], world.second[day])
+    # Sorted by item, then time: what came before a request lies between two places. One more than there
+    # are requests, lest a day's end read as the next item's start.
+    place = world.shown_item(then).astype(np.int64) * (requests + 1) + np.arange(requests)
     order = np.argsort(place)
-    first = np.concatenate([[0], np.cumsum(world.impressions[day])]).astype(np.int64)[item]
-    last = np.searchsorted(place[order], item.astype(np.int64) * requests + np.arange(requests)[:, None])
-    clicks = np.concatenate([[0.0], np.cumsum(world.shown_outcome(day)[order])])
+    first = np.concatenate([[0], np.cumsum(world.impressions[then])]).astype(np.int64)[item]
+    last = np.searchsorted(place[order], item.astype(np.int64) * (requests + 1) + before[:, None])
+    clicks = np.concatenate([[0.0], np.cumsum(world.shown_outcome(then)[order])])
     return last - first, clicks[last] - clicks[first]

@@ -15,7 +15,7 @@ class Settings:
     items : int
         Items in the catalogue.
     candidates : int
-        Items considered at each request.
+        Items considered at each request; no more than there are items.
     requests : int
         Requests a day.
     days : int
@@ -63,6 +63,8 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}: got {value!r}; it must be a whole number of at least {least}")
+        if self.candidates > self.items:
+            raise ValueError(f"candidates: got {self.candidates!r}; there are only {self.items} items")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):

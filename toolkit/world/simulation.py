@@ -80,8 +80,10 @@ def simulate(settings: Settings | None = None, *, rng: Any = 0) -> World:
     shape = (s.days, s.requests, s.candidates)
     static = s.static_spread * for_static.normal(size=s.items)
     quality = _quality(s, for_quality)
-    # A position in the catalogue rather than a number, so that a larger catalogue keeps the draws.
-    item = (for_items.random(shape) * s.items).astype(np.int32)
+    # Each candidate from a shelf of its own, so that no request holds an item twice; items are alike on all
+    # shelves. A place on the shelf rather than a number, so that a larger catalogue keeps the draws.
+    shelf = np.arange(s.candidates + 1) * s.items // s.candidates
+    item = (shelf[:-1] + (for_items.random(shape) * np.diff(shelf)).astype(np.int64)).astype(np.int32)
     x = for_x.standard_normal((*shape, len(s.weights)), dtype=np.float32)
     p = x @ np.asarray(s.weights, dtype=np.float32) + static[item]
     p += s.intercept + s.quality_weight * np.take_along_axis(quality, item.reshape(s.days, -1), 1).reshape(
