@@ -18,6 +18,7 @@ _SUBMODULES = (
     "explore",
     "finding",
     "frames",
+    "general",
     "intro",
     "publish",
     "tables",

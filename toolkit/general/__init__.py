@@ -1,0 +1,1 @@
+"""General issues: infrastructure, distribution mismatch, feedback loops, tight couplings."""
