@@ -49,7 +49,7 @@ def lines(
             scale=_scale(x_domain, log=log_x),
         ),
         "y": alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain)),
-        "tooltip": [column for column in (series, x, y) if column is not None],
+        "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
     }
     if series is not None:
         names = list(dict.fromkeys(data[series]))
@@ -85,7 +85,7 @@ def bars(
     )
     axis = _axis(value_format)
     x = alt.X(f"{value}:Q", title=value_title or value, axis=axis, scale=_scale(value_domain))
-    bar = alt.Chart(data).mark_bar().encode(y=height, x=x, tooltip=[category, value])
+    bar = alt.Chart(data).mark_bar().encode(y=height, x=x, tooltip=_tooltip(data, category, value))
     if colour is not None:
         names = list(dict.fromkeys(data[colour])) if colours is None else list(colours)
         bar = bar.encode(
@@ -96,7 +96,7 @@ def bars(
         layers.append(
             alt.Chart(data)
             .mark_rule(color=INK, strokeWidth=2)
-            .encode(y=height, x=alt.X(f"{low}:Q"), x2=f"{high}:Q")
+            .encode(y=height, x=alt.X(f"{low}:Q"), x2=alt.X2(f"{high}:Q"))
         )
     if reference is not None:
         rule = pd.DataFrame({"reference": [reference]})
@@ -116,7 +116,7 @@ def named_bars(
     y = alt.Y("name:N", sort=list(values), title=None, axis=alt.Axis(labelLimit=260))
     x = alt.X("value:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain))
     bar = alt.Chart(data).mark_bar().encode(y=y, x=x, color=_colour("name", list(values)).legend(None))
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x="zero:Q")
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x=alt.X("zero:Q"))
     return alt.LayerChart(layer=[bar, zero]).properties(height=alt.Step(34))
 
 
@@ -154,10 +154,10 @@ def waterfall(
             x=alt.X("from:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain)),
             x2="to:Q",
             color=_colour("kind", list(kinds), kinds),
-            tooltip=["step", "change", "to"],
+            tooltip=_tooltip(data, "step", "change", "to"),
         )
     )
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x="zero:Q")
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x=alt.X("zero:Q"))
     return alt.LayerChart(layer=[bar, zero], title=title).properties(height=alt.Step(26))
 
 
@@ -174,9 +174,17 @@ def _colour(column: str, names: Sequence[str], colours: Mapping[str, str] | None
 
 def _reference(value: float, label: str) -> list[alt.Chart]:
     data = pd.DataFrame({"reference": [value], "label": [label]})
-    rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=MUTED).encode(y="reference:Q")
-    text = alt.Chart(data).mark_text(align="right", baseline="bottom", dy=-3, color=MUTED)
-    return [rule, text.encode(x=alt.value("width"), y="reference:Q", text="label:N")] if label else [rule]
+    rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=MUTED).encode(y=alt.Y("reference:Q"))
+    text = alt.Chart(data).mark_text(x="width", align="right", baseline="bottom", dy=-3, color=MUTED)
+    return [rule, text.encode(y=alt.Y("reference:Q"), text=alt.Text("label:N"))] if label else [rule]
+
+
+def _tooltip(data: pd.DataFrame, *columns: str) -> list[alt.Tooltip]:
+    # Typed here, because Altair takes a hundredth of a second a chart to find types for bare names.
+    return [
+        alt.Tooltip(column, type="quantitative" if pd.api.types.is_numeric_dtype(data[column]) else "nominal")
+        for column in columns
+    ]
 
 
 def _axis(number_format: str) -> alt.Axis:

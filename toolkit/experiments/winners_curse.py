@@ -109,27 +109,23 @@ def shrink(estimates: Any, ses: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"estimates: got {len(means)}; a population's spread needs at least 3")
     # A flat prior on the spread, over a range that the data can't exceed.
     widest = max(4 * means.std(), 4 * errors.mean())
-    spreads = np.linspace(0, widest, 121)
-    log_weight = np.empty(len(spreads))
-    centres, covariances = [], []
-    for place, spread in enumerate(spreads):
-        total = errors**2 + spread**2
-        precision = (1 / total).sum()
-        mean = (means / total).sum() / precision
-        log_weight[place] = -0.5 * (
-            np.log(total).sum() + np.log(precision) + ((means - mean) ** 2 / total).sum()
-        )
-        keep = spread**2 / total
-        lean = 1 - keep  # how far the population's mean, itself uncertain, moves each experiment
-        centres.append(keep * means + lean * mean)
-        covariances.append(np.diag(keep * errors**2) + np.outer(lean, lean) / precision)
+    spread = np.linspace(0, widest, 121)[:, None]
+    total = errors**2 + spread**2  # (spreads, experiments), as all below
+    precision = (1 / total).sum(1, keepdims=True)
+    mean = (means / total).sum(1, keepdims=True) / precision
+    log_weight = -0.5 * (
+        (np.log(total) + (means - mean) ** 2 / total).sum(1, keepdims=True) + np.log(precision)
+    )
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    centre = np.tensordot(weight, np.array(centres), 1)
-    apart = np.array(centres) - centre
-    covariance = np.tensordot(weight, np.array(covariances), 1) + np.einsum(
-        "s,si,sj->ij", weight, apart, apart
-    )
+    keep = spread**2 / total
+    lean = 1 - keep  # how far the population's mean, itself uncertain, moves each experiment
+    centres = keep * means + lean * mean
+    centre = (weight * centres).sum(0)
+    apart = centres - centre
+    # Within a spread: each experiment's own, and what all share through the mean; then between spreads.
+    covariance = np.diag((weight * keep * errors**2).sum(0))
+    covariance += (lean * weight / precision).T @ lean + (apart * weight).T @ apart
     return centre, covariance
 
 
