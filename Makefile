@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab test check outputs bench lock clean
+.PHONY: help book lab test unit check outputs bench lock clean
 
 help: ## this list
 	@echo "Usage: make <target>"
@@ -21,6 +21,9 @@ test: $(READY) ## unit tests, doctests, chapters as committed, the site in a bro
 	$(BIN)/python -m pytest
 	$(BIN)/python -m toolkit.publish.notebooks reference
 	TOOLKIT_RENDER=text $(BIN)/python -m pytest -o addopts= -W default -q --nbval --nbval-current-env --nbval-cell-timeout=600 _build/reference
+
+unit: $(READY) ## unit tests and doctests alone, without the browser
+	$(BIN)/python -m pytest -m "not browser"
 
 check: $(READY) ## style, types, and the normal form of notebooks
 	$(BIN)/ruff check .
