@@ -7,7 +7,7 @@ six switches of `toolkit.world.mechanisms`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -43,6 +43,8 @@ class Story:
     notebook: Slates  # the held-out rows in slates
     production: Slates  # the test's requests
     lost: tuple[np.ndarray, np.ndarray]  # notebook's and production's draws: below `missing`, no key
+    # Filled when asked for: the same pick serves several environments.
+    picked: dict[tuple[Model, float, frozenset[str]], np.ndarray] = field(default_factory=dict)
 
     def scores(self, model: Model, switches: Collection[str] = ()) -> np.ndarray:
         """The scores that a model gives all rows of an environment's slates."""
@@ -61,10 +63,18 @@ class Story:
 
     def picks(self, model: Model, switches: Collection[str] = ()) -> np.ndarray:
         """Which row of each slate the model shows in an environment."""
-        score = self.scores(model, switches)
-        if "light_ranker" in switches:
-            score = np.where(self._slates(switches).passes(LIGHT_RANKER_KEEPS), score, -np.inf)
-        return score.argmax(-1)
+        self._known(model, switches)
+        # Labels don't move a pick, and the old model has no use for the fresh feature.
+        matters = {"population", "light_ranker"}
+        if self._rate_weight(model):
+            matters |= {"as_of", "lag", "missing"}
+        key = (model, self.missing, frozenset(switches) & matters)
+        if key not in self.picked:
+            score = self.scores(model, switches)
+            if "light_ranker" in switches:
+                score = np.where(self._slates(switches).passes(LIGHT_RANKER_KEEPS), score, -np.inf)
+            self.picked[key] = score.argmax(-1).astype(np.int16)
+        return self.picked[key]
 
     def rewards(self, model: Model, switches: Collection[str] = ()) -> np.ndarray:
         """The reward of the row that the model shows, for each slate of an environment.
