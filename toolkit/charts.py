@@ -18,6 +18,8 @@ BLUE, ORANGE, GREEN, PURPLE, RED, SKY = (
     f"var(--tk-{name})" for name in ("blue", "orange", "green", "purple", "red", "sky")
 )
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
+# Pixels a row of horizontal bars takes: its label stands above the bar, which on a phone then has all the width.
+_ROW, _BAR, _BELOW = 44, 16, 10
 
 
 def lines(
@@ -80,28 +82,33 @@ def bars(
 
     `colour` names a column that groups the bars; `colours` maps its values to colours.
     """
-    height = alt.Y(
-        f"{category}:N", sort=list(dict.fromkeys(data[category])), title=None, axis=alt.Axis(labelLimit=260)
-    )
+    order = list(dict.fromkeys(data[category]))
     axis = _axis(value_format)
     x = alt.X(f"{value}:Q", title=value_title or value, axis=axis, scale=_scale(value_domain))
-    bar = alt.Chart(data).mark_bar().encode(y=height, x=x, tooltip=_tooltip(data, category, value))
-    if colour is not None:
-        names = list(dict.fromkeys(data[colour])) if colours is None else list(colours)
-        bar = bar.encode(
-            color=_colour(colour, names, colours), yOffset=alt.YOffset(f"{colour}:N", sort=names)
-        )
+    names = [] if colour is None else list(dict.fromkeys(data[colour])) if colours is None else list(colours)
+    grouped = alt.YOffset(f"{colour}:N", sort=names) if names else alt.Undefined
+    below = 0 if names else _BELOW
+    bar = (
+        alt.Chart(data)
+        .mark_bar(height=alt.Undefined if names else _BAR, yOffset=below)
+        .encode(y=_rows(category, order, groups=len(names)), x=x, yOffset=grouped)
+        .encode(tooltip=_tooltip(data, category, value))
+    )
+    if names:
+        bar = bar.encode(color=_colour(str(colour), names, colours))
     layers = [bar]
     if low is not None and high is not None:
         layers.append(
             alt.Chart(data)
-            .mark_rule(color=INK, strokeWidth=2)
-            .encode(y=height, x=alt.X(f"{low}:Q"), x2=alt.X2(f"{high}:Q"))
+            .mark_rule(color=INK, strokeWidth=2, yOffset=below)
+            .encode(y=_rows(category, order, groups=len(names)), yOffset=grouped)
+            .encode(x=alt.X(f"{low}:Q"), x2=alt.X2(f"{high}:Q"))
         )
+    layers.append(_row_labels(category, order, groups=len(names)))
     if reference is not None:
         rule = pd.DataFrame({"reference": [reference]})
         layers.append(alt.Chart(rule).mark_rule(color=INK).encode(x=alt.X("reference:Q")))
-    return alt.LayerChart(layer=layers, title=title).properties(height=alt.Step(26 if colour is None else 16))
+    return alt.LayerChart(layer=layers, title=title).properties(height=len(order) * _height(len(names)))
 
 
 def named_bars(
@@ -113,11 +120,13 @@ def named_bars(
 ) -> alt.LayerChart:
     """A bar for each of a few named numbers, each in its own colour, with zero marked."""
     data = pd.DataFrame({"name": list(values), "value": list(values.values())})
-    y = alt.Y("name:N", sort=list(values), title=None, axis=alt.Axis(labelLimit=260))
+    order = list(values)
     x = alt.X("value:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain))
-    bar = alt.Chart(data).mark_bar().encode(y=y, x=x, color=_colour("name", list(values)).legend(None))
+    bar = alt.Chart(data).mark_bar(height=_BAR, yOffset=_BELOW).encode(y=_rows("name", order), x=x)
+    bar = bar.encode(color=_colour("name", order).legend(None), tooltip=_tooltip(data, "name", "value"))
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x=alt.X("zero:Q"))
-    return alt.LayerChart(layer=[bar, zero]).properties(height=alt.Step(34))
+    layers = [bar, zero, _row_labels("name", order)]
+    return alt.LayerChart(layer=layers).properties(height=len(order) * _height())
 
 
 def waterfall(
@@ -145,12 +154,13 @@ def waterfall(
     rows.append({"step": end, "from": 0.0, "to": total, "kind": "total"})
     data = pd.DataFrame(rows)
     data["change"] = data["to"] - data["from"]
+    order = list(data["step"])
     kinds = {"total": BLUE, "raises": GREEN, "lowers": RED}
     bar = (
         alt.Chart(data)
-        .mark_bar()
+        .mark_bar(height=_BAR, yOffset=_BELOW)
         .encode(
-            y=alt.Y("step:N", sort=list(data["step"]), title=None, axis=alt.Axis(labelLimit=260)),
+            y=_rows("step", order),
             x=alt.X("from:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain)),
             x2="to:Q",
             color=_colour("kind", list(kinds), kinds),
@@ -158,7 +168,28 @@ def waterfall(
         )
     )
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x=alt.X("zero:Q"))
-    return alt.LayerChart(layer=[bar, zero], title=title).properties(height=alt.Step(26))
+    layers = [bar, zero, _row_labels("step", order)]
+    return alt.LayerChart(layer=layers, title=title).properties(height=len(order) * _height())
+
+
+def _height(groups: int = 0) -> int:
+    return _ROW if groups < 2 else _ROW - _BAR + groups * _BAR
+
+
+def _rows(column: str, order: Sequence[str], *, groups: int = 0) -> alt.Y:
+    # Where bars are grouped, padding makes the room for the label above them.
+    padding = (
+        alt.Scale(paddingInner=1 - groups * _BAR / _height(groups), paddingOuter=0.4)
+        if groups
+        else alt.Undefined
+    )
+    return alt.Y(f"{column}:N", sort=list(order), axis=None, scale=padding)
+
+
+def _row_labels(column: str, order: Sequence[str], *, groups: int = 0) -> alt.Chart:
+    above = -_BELOW if groups < 2 else -groups * _BAR / 2 - _BELOW
+    text = alt.Chart(pd.DataFrame({column: list(order)})).mark_text(x=2, dy=above, align="left", color=INK)
+    return text.encode(y=_rows(column, order, groups=groups), text=alt.Text(f"{column}:N"))
 
 
 def _colour(column: str, names: Sequence[str], colours: Mapping[str, str] | None = None) -> alt.Color:

@@ -34,7 +34,7 @@ EXERCISES = {
         (
             Hint(
                 _first_in,
-                "That is what missing keys do alone in the notebook. Alone, each switch takes nearly all of the lift.",
+                "That is what missing keys do alone in the notebook. Alone, a switch takes more than its part, because each spoils the same feature.",
             ),
             Hint(10.0, "That is the share of keys that are missing."),
         ),
