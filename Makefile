@@ -20,7 +20,7 @@ lab: $(READY) ## open the chapters in JupyterLab
 test: $(READY) ## unit tests, doctests, chapters as committed, the site in a browser
 	$(BIN)/python -m pytest
 	$(BIN)/python -m toolkit.publish.notebooks reference
-	TOOLKIT_RENDER=text $(BIN)/python -m pytest -o addopts= -W default -q --nbval --nbval-current-env --nbval-cell-timeout=600 _build/reference
+	TOOLKIT_CACHE=$(CURDIR)/_build/cache/demos TOOLKIT_RENDER=text $(BIN)/python -m pytest -o addopts= -W default -q --nbval --nbval-current-env --nbval-cell-timeout=600 _build/reference
 
 unit: $(READY) ## unit tests and doctests alone, without the browser
 	$(BIN)/python -m pytest -m "not browser"
