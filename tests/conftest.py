@@ -28,8 +28,8 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 
-def chapters() -> list[Path]:
-    """The notebooks of the book, in the order of its table of contents."""
+def sources(suffix: str) -> list[Path]:
+    """The files of the book with an ending, in the order of its table of contents."""
     import yaml
 
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -37,8 +37,13 @@ def chapters() -> list[Path]:
         contents["root"],
         *(entry["file"] for part in contents.get("parts", []) for entry in part["chapters"]),
     ]
-    paths = [(ROOT / name).with_suffix(".ipynb") for name in names]
+    paths = [(ROOT / name).with_suffix(suffix) for name in names]
     return [path for path in paths if path.exists()]
+
+
+def chapters() -> list[Path]:
+    """The notebooks of the book, in the order of its table of contents."""
+    return sources(".ipynb")
 
 
 def chapter_demos(notebook: Path) -> list[Any]:

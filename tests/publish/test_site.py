@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, chapter_demos, chapters
+from conftest import ROOT, chapter_demos, chapters, sources
 
 pytestmark = pytest.mark.browser
 
-PAGES = [str(path.relative_to(ROOT).with_suffix(".html")) for path in chapters()]
-OTHER_PAGES = [
-    "book/reference/bibliography.html",
-    "search.html",
-    "genindex.html",
-]
+PAGES, LISTS = (
+    [str(path.relative_to(ROOT).with_suffix(".html")) for path in sources(kind)] for kind in (".ipynb", ".md")
+)
+OTHER_PAGES = [*LISTS, "search.html", "genindex.html"]
 # What a page shows of one demo, and the drawing as text: the browser gives the same text for the same drawing.
 SEEN = """figure => [figure.querySelector('.explore-readout').textContent,
                      figure.querySelector('.explore-chart').innerHTML]"""

@@ -37,11 +37,14 @@ def _mend_roles(soup: BeautifulSoup) -> None:
         sidebar["aria-label"] = "Site"
     for entry in soup.select('.citation[role="doc-biblioentry"]'):
         entry["role"] = "listitem"  # a deprecated role, and its parent is a list
+    wide = [*soup.select(".pst-scrollable-table-container")]
     for output in soup.select(".output.text_html"):
         if output.select_one("table.dataframe") and not output.select_one(".finding"):
-            output["tabindex"] = "0"  # it scrolls where the window is narrow, and must do so without a mouse
-            output["role"] = "group"
-            output["aria-label"] = "Table"
+            wide.append(output)
+    for table in wide:
+        table["tabindex"] = "0"  # it scrolls where the window is narrow, and must do so without a mouse
+        table["role"] = "group"
+        table["aria-label"] = "Table"
     for head in soup.select("thead th"):
         if not head.get_text(strip=True):
             head.name = "td"  # the corner of a table is no header of anything
