@@ -238,8 +238,11 @@ def problems(frame: Any, table: str) -> pd.DataFrame:
     Examples
     --------
     >>> frame = pd.DataFrame({"request_id": [1, 1], "item_id": [7, 7], "y": [0, 2]})
-    >>> problems(frame, "outcomes")[["column", "rule"]].to_string(index=False, header=False)
-    '            label_ts it is missing\\n                   y        0 or 1'
+    >>> for column, rule, rows in problems(frame, "outcomes").itertuples(index=False):
+    ...     print(f"{column}: {rule}")
+    label_ts: it is missing
+    y: 0 or 1
+    request_id, item_id: each at most once
     """
     schema = _schema(table)
     lazy = _lazy(frame, table)
