@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from toolkit.publish.notebooks import chapters
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -26,24 +28,6 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def sources(suffix: str) -> list[Path]:
-    """The files of the book with an ending, in the order of its table of contents."""
-    import yaml
-
-    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    names = [
-        contents["root"],
-        *(entry["file"] for part in contents.get("parts", []) for entry in part["chapters"]),
-    ]
-    paths = [(ROOT / name).with_suffix(suffix) for name in names]
-    return [path for path in paths if path.exists()]
-
-
-def chapters() -> list[Path]:
-    """The notebooks of the book, in the order of its table of contents."""
-    return sources(".ipynb")
 
 
 def chapter_demos(notebook: Path) -> list[Any]:
@@ -69,7 +53,7 @@ def chapter_demos(notebook: Path) -> list[Any]:
     return [value for value in names.values() if isinstance(value, Demo)]
 
 
-@pytest.fixture(scope="session", params=chapters(), ids=lambda path: path.stem)
+@pytest.fixture(scope="session", params=chapters(ROOT), ids=lambda path: path.stem)
 def demos(request: pytest.FixtureRequest) -> list[Any]:
     """The demos of one chapter."""
     return chapter_demos(request.param)

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "attribution",
+    "auc",
     "charts",
     "exercises",
     "experiments",
@@ -21,6 +22,8 @@ _SUBMODULES = (
     "general",
     "intro",
     "publish",
+    "resampling",
+    "rules",
     "tables",
     "world",
 )

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toolkit.rules import level
+
 Value = Callable[[frozenset[str]], Any]
 
 
@@ -119,8 +121,7 @@ def shapley(
         raise ValueError(
             f"permutations: got {permutations!r}; it must be an even number, pairs being sampled"
         )
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
+    level(alpha)
     values = _Values(value)
     everything = frozenset(names)
     exact = len(names) <= max_exact

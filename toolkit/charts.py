@@ -35,14 +35,20 @@ def lines(
     x_domain: Sequence[float] | None = None,
     y_domain: Sequence[float] | None = None,
     log_x: bool = False,
+    log_y: bool = False,
+    low: str | None = None,
+    high: str | None = None,
     reference: float | None = None,
     reference_label: str = "",
+    marker: float | None = None,
+    marker_label: str = "",
     points: bool = False,
 ) -> alt.LayerChart:
-    """One line a series over an ordered quantity, with an optional horizontal reference.
+    """One line a series over an ordered quantity.
 
-    `data` has one row a point; `x`, `y` and `series` name its columns. `y_format` is a
-    d3 number format such as "%". Fix `y_domain` in a demo, or the axis moves instead of the line.
+    `data` has one row a point; `x`, `y` and `series` name its columns, `low` and `high` those of a
+    band around each line. `reference` is a horizontal rule, `marker` a vertical one. `y_format` is
+    a d3 number format such as "%". Fix `y_domain` in a demo, or the axis moves instead of the line.
     """
     encoding = {
         "x": alt.X(
@@ -50,7 +56,7 @@ def lines(
             title=x_title or x,
             scale=_scale(x_domain, log=log_x),
         ),
-        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain)),
+        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain, log=log_y)),
         "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
     }
     if series is not None:
@@ -58,9 +64,102 @@ def lines(
         encoding["color"] = _colour(series, names)
         # Colour alone tells nothing to some readers: dashes differ too.
         encoding["strokeDash"] = alt.StrokeDash(f"{series}:N", title=None, sort=names, legend=None)
-    layer = alt.Chart(data).mark_line(point=points, strokeWidth=2).encode(**encoding)
-    layers = [layer] if reference is None else [layer, *_reference(reference, reference_label)]
+    layers = [alt.Chart(data).mark_line(point=points, strokeWidth=2, clip=True).encode(**encoding)]
+    if low is not None and high is not None:
+        band = alt.Chart(data).mark_area(opacity=0.2, clip=True)
+        band = band.encode(x=encoding["x"], y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"))
+        if series is not None:
+            # Else the legend would be as faint as the bands.
+            colour = _colour(series, names).legend(symbolOpacity=1, symbolType="stroke")
+            band, layers[0] = band.encode(color=colour), layers[0].encode(color=colour)
+        layers.append(band)
+    if reference is not None:
+        layers += _reference(reference, reference_label)
+    if marker is not None:
+        layers += _marker(marker, marker_label)
     return alt.LayerChart(layer=layers, title=title)
+
+
+def points(
+    data: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    series: str | None = None,
+    title: str = "",
+    x_title: str | None = None,
+    y_title: str | None = None,
+    x_format: str = "",
+    y_format: str = "",
+    x_domain: Sequence[float] | None = None,
+    y_domain: Sequence[float] | None = None,
+    reference: float | None = None,
+    reference_label: str = "",
+    diagonal: bool = False,
+) -> alt.LayerChart:
+    """A point a row; `diagonal` draws the line on which both coordinates are equal."""
+    encoding = {
+        "x": alt.X(f"{x}:Q", title=x_title or x, axis=_axis(x_format), scale=_scale(x_domain)),
+        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain)),
+        "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
+    }
+    if series is not None:
+        names = list(dict.fromkeys(data[series]))
+        encoding["color"] = _colour(series, names)
+        encoding["shape"] = alt.Shape(f"{series}:N", title=None, sort=names, legend=None)
+    layers = [alt.Chart(data).mark_point(filled=True, size=60, clip=True).encode(**encoding)]
+    if reference is not None:
+        layers += _reference(reference, reference_label)
+    if diagonal:
+        low = min(data[x].min(), data[y].min()) if x_domain is None else x_domain[0]
+        high = max(data[x].max(), data[y].max()) if x_domain is None else x_domain[1]
+        ends = pd.DataFrame({"x": [float(low), float(high)], "y": [float(low), float(high)]})
+        rule = alt.Chart(ends).mark_line(strokeDash=[4, 4], color=MUTED, clip=True)
+        layers.append(rule.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")))
+    return alt.LayerChart(layer=layers, title=title)
+
+
+def signs(
+    data: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    value: str,
+    above: str,
+    below: str,
+    limit: float,
+    title: str = "",
+    x_title: str | None = None,
+    y_title: str | None = None,
+    here: tuple[float, float] | None = None,
+) -> alt.LayerChart:
+    """A map of a quantity over two others: a colour for each sign, fuller the larger, full at `limit`.
+
+    `above` and `below` say in words what a value over and under 0 means; `here` marks a place.
+    """
+    # A colour that is a CSS variable can't be blended: the sign picks the colour, opacity the strength.
+    drawn = data.assign(sign=[above if v > 0 else below for v in data[value]])
+    drawn["strength"] = (data[value].abs() / limit).clip(upper=1).round(3)
+    axes = {
+        "x": alt.X(
+            f"{x}:O",
+            title=x_title or x,
+            sort=sorted(set(data[x])),
+            axis=alt.Axis(labelAngle=0, labelOverlap=True),
+        ),
+        "y": alt.Y(f"{y}:O", title=y_title or y, sort=sorted(set(data[y]), reverse=True)),
+    }
+    square = alt.Chart(drawn).mark_rect().encode(**axes, tooltip=_tooltip(data, x, y, value))
+    layer = square.encode(
+        color=_colour("sign", [above, below], {above: BLUE, below: ORANGE}),
+        opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 1]), legend=None),
+    )
+    layers = [layer]
+    if here is not None:
+        place = pd.DataFrame({x: [here[0]], y: [here[1]]})
+        mark = alt.Chart(place).mark_point(size=160, strokeWidth=3, color=INK)
+        layers.append(mark.encode(**axes))
+    return alt.LayerChart(layer=layers, title=title).properties(height=34 * len(set(data[y])))
 
 
 def bars(
@@ -208,6 +307,13 @@ def _reference(value: float, label: str) -> list[alt.Chart]:
     rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=MUTED).encode(y=alt.Y("reference:Q"))
     text = alt.Chart(data).mark_text(x="width", align="right", baseline="bottom", dy=-3, color=MUTED)
     return [rule, text.encode(y=alt.Y("reference:Q"), text=alt.Text("label:N"))] if label else [rule]
+
+
+def _marker(value: float, label: str) -> list[alt.Chart]:
+    data = pd.DataFrame({"marker": [value], "label": [label]})
+    rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=INK).encode(x=alt.X("marker:Q"))
+    text = alt.Chart(data).mark_text(y=0, align="left", baseline="top", dx=4, color=INK)
+    return [rule, text.encode(x=alt.X("marker:Q"), text=alt.Text("label:N"))] if label else [rule]
 
 
 def _tooltip(data: pd.DataFrame, *columns: str) -> list[alt.Tooltip]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 
 
@@ -16,6 +17,9 @@ def read_columns(
     *,
     key: Sequence[str] = (),
     missing: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    propensities: Sequence[str] = (),
+    numbers: Sequence[str] = (),
     keep: bool = False,
 ) -> pd.DataFrame:
     """A copy of the named columns as a pandas frame, refused where they aren't complete.
@@ -33,13 +37,16 @@ def read_columns(
         Those of them that together identify a row.
     missing : sequence of str
         Those of them that may have missing values.
+    labels, propensities, numbers : sequence of str
+        Those of them whose values must be 0 or 1, chances in (0, 1], finite numbers.
     keep : bool
         Whether to return the frame's other columns too.
 
     Raises
     ------
     ValueError
-        If it isn't a frame, a column is missing or has missing values, or a key is there twice.
+        If it isn't a frame, has no row, a column is missing or has missing values or values that it
+        mustn't have, or a key is there twice.
 
     Examples
     --------
@@ -60,10 +67,25 @@ def read_columns(
     selected = table.select(*wanted)
     eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
     result: pd.DataFrame = eager.to_pandas().copy()
+    if result.empty:
+        raise ValueError(f"{name}: got no row; it must have one at least")
     for column in columns:
         if column not in missing and result[column].isna().any():
             empty = int(result[column].isna().sum())
             raise ValueError(f"{column}: got {empty} missing of {len(result)}; {name} must be complete")
+    for column in dict.fromkeys([*labels, *propensities, *numbers]):
+        values = result[column]
+        if not pd.api.types.is_numeric_dtype(values):
+            raise ValueError(f"{column}: got {values.dtype} in {name}; it must be numbers")
+        there = values.notna()
+        if column in labels:
+            good, rule = values.isin([0, 1]), "a label is 0 or 1"
+        elif column in propensities:
+            good, rule = (values > 0) & (values <= 1), "a propensity lies in (0, 1]"
+        else:
+            good, rule = np.isfinite(values.astype(float)), "it must be finite"
+        if (there & ~good).any():
+            raise ValueError(f"{column}: got {values[there & ~good].iloc[0]} in {name}; {rule}")
     if key and result.duplicated(list(key)).any():
         again = int(result.duplicated(list(key)).sum())
         raise ValueError(

@@ -17,6 +17,7 @@ from scipy.stats import norm
 from toolkit.attribution import Attribution, shapley
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.rules import level
 from toolkit.world import logs
 from toolkit.world.company import EXPERIMENT, Trained, arms
 from toolkit.world.mechanisms import MECHANISMS
@@ -59,8 +60,7 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     >>> ab_test(log, outcomes).estimate
     1.0
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
+    level(alpha)
     key = ["request_id", "item_id"]
     log = read_columns(serving_log, "serving_log", [*key, "user_id", "arm"], key=key, missing=["arm"])
     labels = read_columns(outcomes, "outcomes", [*key, "y"], key=key)

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, chapter_demos, chapters, sources
+from conftest import ROOT, chapter_demos
+
+from toolkit.publish.notebooks import chapters, pages
 
 pytestmark = pytest.mark.browser
 
 PAGES, LISTS = (
-    [str(path.relative_to(ROOT).with_suffix(".html")) for path in sources(kind)] for kind in (".ipynb", ".md")
+    [str(path.relative_to(ROOT).with_suffix(".html")) for path in pages(ROOT, kind)]
+    for kind in (".ipynb", ".md")
 )
 OTHER_PAGES = [*LISTS, "search.html", "genindex.html"]
 # What a page shows of one demo, and the drawing as text: the browser gives the same text for the same drawing.
@@ -90,7 +93,7 @@ def test_every_control_moves_chart_and_readout_by_keyboard_alone(site, browser, 
             assert index is not None
 
 
-@pytest.mark.parametrize("notebook", chapters(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", chapters(ROOT), ids=lambda path: path.stem)
 def test_the_page_says_in_every_state_what_the_function_says(site, browser, notebook):
     path = str(notebook.relative_to(ROOT).with_suffix(".html"))
     expected = {demo.name: [state.readout for state in demo.states()] for demo in chapter_demos(notebook)}

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import lambertw
 
+from toolkit.rules import level
+
 _BLOCK = 16_384
 
 
@@ -51,8 +53,7 @@ def mixture_half_width(se: Any, *, tau: float, alpha: float = 0.05) -> Any:
         raise ValueError(f"se: got {errors[~(errors > 0)][:3].tolist()}; a standard error must be positive")
     if not tau > 0:
         raise ValueError(f"tau: got {tau!r}; it must be positive")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
+    level(alpha)
     return _half_width(np.atleast_1d(errors**2), tau, alpha).reshape(errors.shape)[()]
 
 
@@ -83,8 +84,7 @@ def tightest_tau(se: float, *, alpha: float = 0.05) -> float:
     """
     if not se > 0:
         raise ValueError(f"se: got {se!r}; a standard error must be positive")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
+    level(alpha)
     return float(se * np.sqrt(-lambertw(-(alpha**2) / np.e, k=-1).real - 1))
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.stats import false_discovery_control, norm
 
+from toolkit.rules import level
+
 Correction = Literal["none", "Bonferroni", "Holm", "BH", "BY"]
 
 STATSMODELS = {"Bonferroni": "bonferroni", "Holm": "holm", "BH": "fdr_bh", "BY": "fdr_by"}
@@ -33,8 +35,7 @@ def family_error(metrics: int, *, correlation: float = 0.0, alpha: float = 0.05)
         raise ValueError(f"metrics: got {metrics!r}; it must be a positive integer")
     if not 0 <= correlation < 1:
         raise ValueError(f"correlation: got {correlation!r}; it must lie in [0, 1)")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
+    level(alpha)
     limit = norm.isf(alpha / 2)
     nodes, weights = np.polynomial.legendre.leggauss(400)
     shared = 9 * nodes

@@ -15,6 +15,8 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from toolkit.rules import level
+
 # Gauss-Legendre nodes a look: 160 give seven digits at 50 looks.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(160)
 
@@ -100,7 +102,7 @@ def false_positive_rate(looks: int, *, alpha: float = 0.05) -> float:
     [0.05, 0.083, 0.142, 0.193]
     """
     _looks(looks)
-    return float(crossing([norm.isf(_alpha(alpha) / 2)] * looks)["stopped"].iloc[-1])
+    return float(crossing([norm.isf(level(alpha) / 2)] * looks)["stopped"].iloc[-1])
 
 
 def pocock(looks: int, *, alpha: float = 0.05, information: Sequence[float] | None = None) -> float:
@@ -159,7 +161,7 @@ def spending_bounds(
     [2.963, 1.969]
     """
     times = _information(information, len(information))
-    spent = [0.0, *(_spent(time, spending, _alpha(alpha)) for time in times)]
+    spent = [0.0, *(_spent(time, spending, level(alpha)) for time in times)]
     bounds: list[float] = []
     for look in range(len(times)):
         target = spent[look + 1] - spent[look]
@@ -209,13 +211,13 @@ def _constant(
 ) -> float:
     _looks(looks)
     times = _information(information, looks)
-    level = _alpha(alpha)
+    allowed = level(alpha)
 
     def excess(constant: float) -> float:
         bounds = [constant * shape(time) for time in times]
-        return float(crossing(bounds, information=times)["stopped"].iloc[-1] - level)
+        return float(crossing(bounds, information=times)["stopped"].iloc[-1] - allowed)
 
-    single, all_apart = norm.isf(level / 2), norm.isf(level / 2 / looks)
+    single, all_apart = norm.isf(allowed / 2), norm.isf(allowed / 2 / looks)
     return float(brentq(excess, single - 1e-9, all_apart + 1e-9, xtol=1e-10)) if looks > 1 else float(single)
 
 
@@ -254,9 +256,3 @@ def _information(information: Sequence[float] | None, looks: int) -> list[float]
 def _looks(looks: int) -> None:
     if isinstance(looks, bool) or not isinstance(looks, int | np.integer) or looks < 1:
         raise ValueError(f"looks: got {looks!r}; it must be a positive integer")
-
-
-def _alpha(alpha: float) -> float:
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
-    return alpha

@@ -22,6 +22,7 @@ from toolkit.experiments.looks import looks_by_day, two_arms, users_by_entry
 from toolkit.experiments.winners_curse import lee_shen_bias, shrink
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.rules import level
 
 __all__ = ["fdr", "launch_bias", "looks_by_day", "peeking_audit", "sequential_ci", "users_by_entry"]
 
@@ -64,8 +65,7 @@ def peeking_audit(looks: Any, *, alpha: float = 0.05) -> Finding:
     >>> round(finding.p, 2)
     0.13
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
+    level(alpha)
     table = read_columns(looks, "looks", ["ts", "estimate", "se"])
     if table.empty:
         raise ValueError("looks: got no row; there must be one a look")
@@ -237,8 +237,7 @@ def fdr(pvalues: Any, *, p: str = "p", q: float = 0.05, correction: Correction =
     >>> int(fdr(tests).table["kept"].sum())
     2
     """
-    if not 0 < q < 1:
-        raise ValueError(f"q: got {q!r}; it must lie strictly between 0 and 1")
+    level(q, name="q")
     if correction not in STATSMODELS:
         raise ValueError(f"correction: got {correction!r}; it must be one of {', '.join(STATSMODELS)}")
     table = read_columns(pvalues, "pvalues", [p], keep=True)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from toolkit.rules import level
+
 
 def selection_errors(effect: float, se: float, *, alpha: float = 0.05) -> Mapping[str, float]:
     """What "significant" results of one design look like: power, wrong signs, exaggeration.
@@ -42,8 +44,7 @@ def selection_errors(effect: float, se: float, *, alpha: float = 0.05) -> Mappin
         raise ValueError(f"effect: got {effect!r}; it must be finite and not 0")
     if not se > 0:
         raise ValueError(f"se: got {se!r}; it must be positive")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha: got {alpha!r}; it must lie strictly between 0 and 1")
+    level(alpha)
     drift, limit = abs(effect) / se, norm.isf(alpha / 2)
     right, wrong = norm.sf(limit - drift), norm.cdf(-limit - drift)
     # E|Z| over both tails of a normal around the drift.

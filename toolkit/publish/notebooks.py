@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,23 @@ _CELL_METADATA = {"tags"}
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
-def chapters(root: Path) -> list[Path]:
-    """The notebooks that the table of contents under `root` names, in its order."""
+def pages(root: Path, suffix: str) -> list[Path]:
+    """The files with an ending that the table of contents under `root` names, in its order, sections included."""
     contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    entries = [contents["root"]]
-    for part in [contents, *contents.get("parts", [])]:
-        entries += [entry["file"] for entry in part.get("chapters", []) if "file" in entry]
-    paths = [(root / entry).with_suffix(".ipynb") for entry in entries]
+    paths = [(root / name).with_suffix(suffix) for name in [contents["root"], *_files(contents)]]
     return [path for path in paths if path.exists()]
+
+
+def chapters(root: Path) -> list[Path]:
+    """The notebooks of the book, in the order of its table of contents."""
+    return pages(root, ".ipynb")
+
+
+def _files(entry: dict[str, Any]) -> Iterator[str]:
+    for inner in (*entry.get("parts", []), *entry.get("chapters", []), *entry.get("sections", [])):
+        if "file" in inner:
+            yield inner["file"]
+        yield from _files(inner)
 
 
 def normal_form(notebook: Any) -> Any:

@@ -1,0 +1,58 @@
+"""The cluster bootstrap gives the spread that theory gives, and its intervals cover."""
+
+import numpy as np
+import pytest
+
+from toolkit.resampling import bootstrap, interval
+
+
+def clustered(rng, users=60, per_user=8, spread=1.0):
+    user = np.repeat(np.arange(users), per_user)
+    return user, rng.normal(0, spread, users)[user] + rng.normal(size=users * per_user)
+
+
+def test_its_spread_is_that_of_cluster_means_not_of_rows():
+    user, y = clustered(np.random.default_rng(1), users=300)
+    draws = bootstrap(lambda w: (w @ y) / w.sum(), user, replicates=2000)
+    means = y.reshape(300, 8).mean(1)
+    assert draws.std() == pytest.approx(means.std() / 300**0.5, rel=0.06)
+    assert draws.std() > 2 * y.std() / len(y) ** 0.5
+
+
+@pytest.mark.slow
+def test_its_interval_covers():
+    rng = np.random.default_rng(2)
+    inside = 0
+    for _ in range(400):
+        user, y = clustered(rng)
+        low, high = interval(bootstrap(lambda w, y=y: (w @ y) / w.sum(), user, replicates=400, rng=rng))
+        inside += low <= 0 <= high
+    assert 0.92 <= inside / 400 <= 0.98
+
+
+def test_one_seed_gives_one_answer_and_numbers_are_paired():
+    user, y = clustered(np.random.default_rng(3))
+
+    def both(w):
+        return (w @ y) / w.sum(), (w @ (y + 5)) / w.sum()
+
+    first, again = (bootstrap(both, user, replicates=50, rng=7) for _ in range(2))
+    assert (first == again).all()
+    assert np.allclose(first[:, 1] - first[:, 0], 5)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "replicates", "message"),
+    [
+        (["a", "a"], 10, "clusters: got 1; the bootstrap needs two at least"),
+        (["a", "b"], 0, "replicates: got 0; it must be a whole number, 1 at least"),
+    ],
+)
+def test_what_it_refuses(clusters, replicates, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap(np.sum, clusters, replicates=replicates)
+
+
+def test_an_interval_of_many_undefined_replicates_is_refused():
+    with pytest.raises(ValueError, match="draws: got 20 undefined of 100"):
+        interval(np.r_[np.full(20, np.nan), np.arange(80.0)])

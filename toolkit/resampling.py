@@ -1,0 +1,83 @@
+"""How far would a statistic move, had other users come? The bootstrap that draws whole clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.rules import count, level
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], Any], clusters: Any, *, replicates: int = 500, rng: Any = 0
+) -> np.ndarray:
+    """A statistic of rows, with the rows' clusters drawn again and again with replacement.
+
+    Paired by construction: all numbers that `statistic` returns see the same draw.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes one weight a row (how often its cluster was drawn) and returns a number, or an
+        array. A weight of 0 leaves the row out.
+    clusters : array of shape (n,)
+        What is drawn: each row's user, or another unit that is independent of the others.
+    replicates : int
+    rng : int or Generator
+
+    Returns
+    -------
+    array of shape (replicates,) or (replicates, ...)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two clusters, or `replicates` isn't a positive whole number.
+
+    References
+    ----------
+    Field and Welsh (2007), "Bootstrapping clustered data", JRSS B.
+
+    Examples
+    --------
+    >>> y = np.array([1.0, 0, 1, 1, 0, 0])
+    >>> draws = bootstrap(lambda w: (w @ y) / w.sum(), ["a", "a", "b", "b", "c", "c"], replicates=200)
+    >>> draws.shape, bool(abs(draws.mean() - 0.5) < 0.1)
+    ((200,), True)
+    """
+    count("replicates", replicates)
+    code, names = pd.factorize(np.asarray(clusters))
+    if len(names) < 2:
+        raise ValueError(f"clusters: got {len(names)}; the bootstrap needs two at least")
+    draw = np.random.default_rng(rng)
+    drawn = (
+        np.bincount(draw.integers(0, len(names), len(names)), minlength=len(names)) for _ in range(replicates)
+    )
+    return np.array([statistic(times[code].astype(float)) for times in drawn])
+
+
+def interval(draws: np.ndarray, *, alpha: float = 0.05) -> tuple[float, float]:
+    """The percentile interval of bootstrap replicates; those that are nan (undefined) are left out.
+
+    Raises
+    ------
+    ValueError
+        If more than one replicate in twenty is undefined: the interval would be of another population.
+
+    Examples
+    --------
+    >>> interval(np.arange(101.0))
+    (2.5, 97.5)
+    """
+    level(alpha)
+    there = draws[np.isfinite(draws)]
+    if len(there) < 0.95 * len(draws) or not len(there):
+        raise ValueError(
+            f"draws: got {len(draws) - len(there)} undefined of {len(draws)}; there are too few clusters "
+            "of a kind for a bootstrap"
+        )
+    low, high = np.quantile(there, [alpha / 2, 1 - alpha / 2])
+    return float(low), float(high)
