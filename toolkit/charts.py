@@ -6,6 +6,7 @@ before any script runs and after. Their values stand in `toolkit/explore/explore
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import altair as alt
@@ -53,10 +54,12 @@ def lines(
     encoding = {
         "x": alt.X(
             f"{x}:Q",
-            title=x_title or x,
+            title=_title(x_title or x),
             scale=_scale(x_domain, log=log_x),
         ),
-        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain, log=log_y)),
+        "y": alt.Y(
+            f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain, log=log_y)
+        ),
         "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
     }
     if series is not None:
@@ -99,8 +102,8 @@ def points(
 ) -> alt.LayerChart:
     """A point a row; `diagonal` draws the line on which both coordinates are equal."""
     encoding = {
-        "x": alt.X(f"{x}:Q", title=x_title or x, axis=_axis(x_format), scale=_scale(x_domain)),
-        "y": alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain)),
+        "x": alt.X(f"{x}:Q", title=_title(x_title or x), axis=_axis(x_format), scale=_scale(x_domain)),
+        "y": alt.Y(f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain)),
         "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
     }
     if series is not None:
@@ -143,11 +146,11 @@ def signs(
     axes = {
         "x": alt.X(
             f"{x}:O",
-            title=x_title or x,
+            title=_title(x_title or x),
             sort=sorted(set(data[x])),
             axis=alt.Axis(labelAngle=0, labelOverlap=True),
         ),
-        "y": alt.Y(f"{y}:O", title=y_title or y, sort=sorted(set(data[y]), reverse=True)),
+        "y": alt.Y(f"{y}:O", title=_title(y_title or y), sort=sorted(set(data[y]), reverse=True)),
     }
     square = alt.Chart(drawn).mark_rect().encode(**axes, tooltip=_tooltip(data, x, y, value))
     layer = square.encode(
@@ -183,7 +186,7 @@ def bars(
     """
     order = list(dict.fromkeys(data[category]))
     axis = _axis(value_format)
-    x = alt.X(f"{value}:Q", title=value_title or value, axis=axis, scale=_scale(value_domain))
+    x = alt.X(f"{value}:Q", title=_title(value_title or value), axis=axis, scale=_scale(value_domain))
     names = [] if colour is None else list(dict.fromkeys(data[colour])) if colours is None else list(colours)
     grouped = alt.YOffset(f"{colour}:N", sort=names) if names else alt.Undefined
     below = 0 if names else _BELOW
@@ -220,7 +223,7 @@ def named_bars(
     """A bar for each of a few named numbers, each in its own colour, with zero marked."""
     data = pd.DataFrame({"name": list(values), "value": list(values.values())})
     order = list(values)
-    x = alt.X("value:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain))
+    x = alt.X("value:Q", title=_title(value_title), axis=_axis(value_format), scale=_scale(value_domain))
     bar = alt.Chart(data).mark_bar(height=_BAR, yOffset=_BELOW).encode(y=_rows("name", order), x=x)
     bar = bar.encode(color=_colour("name", order).legend(None), tooltip=_tooltip(data, "name", "value"))
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x=alt.X("zero:Q"))
@@ -260,7 +263,9 @@ def waterfall(
         .mark_bar(height=_BAR, yOffset=_BELOW)
         .encode(
             y=_rows("step", order),
-            x=alt.X("from:Q", title=value_title, axis=_axis(value_format), scale=_scale(value_domain)),
+            x=alt.X(
+                "from:Q", title=_title(value_title), axis=_axis(value_format), scale=_scale(value_domain)
+            ),
             x2="to:Q",
             color=_colour("kind", list(kinds), kinds),
             tooltip=_tooltip(data, "step", "change", "to"),
@@ -322,6 +327,11 @@ def _tooltip(data: pd.DataFrame, *columns: str) -> list[alt.Tooltip]:
         alt.Tooltip(column, type="quantitative" if pd.api.types.is_numeric_dtype(data[column]) else "nominal")
         for column in columns
     ]
+
+
+def _title(text: str) -> list[str]:
+    # On a phone an axis has room for about so many letters a line.
+    return textwrap.wrap(text, 40) or [""]
 
 
 def _axis(number_format: str) -> alt.Axis:

@@ -89,8 +89,8 @@ class Finding:
         """The numbers in one line: estimate, interval, p-value where there is one, sample sizes."""
         unit = f" {self.unit}" if self.unit else ""
         parts = [
-            f"estimate {_number(self.estimate)}{unit}",
-            f"{100 * (1 - self.alpha):.4g}% interval {_number(self.ci[0])} to {_number(self.ci[1])}",
+            f"estimate {figure(self.estimate)}{unit}",
+            f"{100 * (1 - self.alpha):.4g}% interval {figure(self.ci[0])} to {figure(self.ci[1])}",
         ]
         if self.p is not None:
             parts.append("p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}")
@@ -104,7 +104,7 @@ class Finding:
         lines += [f"  assumes: {text}" for text in self.assumptions]
         lines += [f"  cannot tell: {text}" for text in self.cannot_tell]
         if self.table is not None:
-            lines += ["", self.table.to_string(index=False, max_rows=_ROWS)]
+            lines += ["", self.table.to_string(index=False, max_rows=_ROWS, float_format=figure)]
         return "\n".join(lines)
 
     def _repr_pretty_(self, printer: object, cycle: bool) -> None:
@@ -118,7 +118,7 @@ class Finding:
         table = (
             ""
             if self.table is None
-            else self.table.to_html(index=False, border=0, escape=True, max_rows=_ROWS)
+            else self.table.to_html(index=False, border=0, escape=True, max_rows=_ROWS, float_format=figure)
         )
         return (
             f'<div class="finding" tabindex="0" role="group" aria-label="Finding"><p><strong>{html.escape(self.verdict)}</strong></p>'
@@ -143,5 +143,15 @@ class Finding:
         ).properties(height=60)
 
 
-def _number(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.4g}"
+def figure(value: float, *, signed: bool = False) -> str:
+    """A number as a sentence holds it: four digits, thousands marked, "undefined" for nan.
+
+    Examples
+    --------
+    >>> figure(0.031234), figure(-10_090.7), figure(12.5, signed=True), figure(float("nan"))
+    ('0.03123', '-10,091', '+12.5', 'undefined')
+    """
+    if math.isnan(value):
+        return "undefined"
+    sign = "+" if signed else ""
+    return f"{value:{sign},.0f}" if 1000 <= abs(value) < 1e15 else f"{value:{sign}.4g}"

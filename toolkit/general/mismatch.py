@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy.stats import norm
+from statsmodels.tools.sm_exceptions import PerfectSeparationError, PerfectSeparationWarning
 
-__all__ = ["effective_sample_size"]
+from toolkit.finding import Finding, figure
+from toolkit.frames import read_columns
+from toolkit.rules import count, level, number
+
+__all__ = ["balance", "effective_sample_size", "effective_share", "shift_split", "weighted_errors"]
+
+# Under so many effective rows a weighted mean hangs on a handful of rows, and its interval on luck.
+FEW = 100
+# Weighted populations whose means differ by more, in standard deviations, aren't alike (Stuart 2010).
+APART = 0.25
 
 
 def effective_sample_size(weights: Any) -> float:
@@ -43,3 +58,282 @@ def effective_sample_size(weights: Any) -> float:
     # In units of the largest, so that no square overflows.
     scaled = given / largest
     return float(scaled.sum() ** 2 / (scaled**2).sum())
+
+
+def effective_share(shift: float, *, features: int = 1) -> float:
+    """The share of rows that weights leave effective where independent normal features are shifted.
+
+    exp(-d^2) for one feature shifted by d of its standard deviations; shares of independent
+    features multiply.
+
+    Parameters
+    ----------
+    shift : float
+        Shift of each feature, in standard deviations.
+    features : int
+        How many are shifted.
+
+    Examples
+    --------
+    >>> round(effective_share(1.0), 2), round(effective_share(2.0), 3)
+    (0.37, 0.018)
+    """
+    return float(np.exp(-count("features", features) * number("shift", shift) ** 2))
+
+
+def weighted_errors(
+    shift: float, *, features: int, relevance: float, rows: int, replicates: int = 200, rng: Any = 0
+) -> pd.DataFrame:
+    """How far a mean over old rows is from the new population's, left as it is or weighted.
+
+    Old rows have standard normal features, new ones the same shifted; the outcome is normal with
+    variance 1 and correlates by `relevance` with the direction of the shift. Weights are the true
+    density ratio.
+
+    Parameters
+    ----------
+    shift : float
+        Shift of each feature, in standard deviations.
+    features : int
+        How many features are shifted.
+    relevance : float
+        Correlation of the outcome with the shifted direction, in [-1, 1].
+    rows : int
+        Labelled old rows.
+
+    Returns
+    -------
+    DataFrame, one row an estimate
+        `estimate` ("as it is" or "weighted"), `bias`, `spread` (standard deviation over
+        replicates) and `error` (root mean square).
+
+    Examples
+    --------
+    >>> bool(weighted_errors(0.0, features=1, relevance=1.0, rows=100)["bias"].abs().max() < 0.02)
+    True
+    """
+    along = number("shift", shift) * count("features", features) ** 0.5
+    number("relevance", relevance, above=-1.0001, below=1.0001)
+    draw = np.random.default_rng(rng)
+    place = draw.normal(size=(count("replicates", replicates), count("rows", rows, least=2)))
+    other = draw.normal(size=place.shape)
+    outcome = relevance * place + (1 - relevance**2) ** 0.5 * other
+    # Relative to the largest of each replicate: a shift of many deviations would overflow.
+    weight = np.exp(along * (place - place.max(1, keepdims=True)))
+    estimates = {"as it is": outcome.mean(1), "weighted": (weight * outcome).sum(1) / weight.sum(1)}
+    records = []
+    for name, values in estimates.items():
+        off = values - relevance * along
+        records.append((name, off.mean(), off.std(), np.sqrt((off**2).mean())))
+    return pd.DataFrame(records, columns=["estimate", "bias", "spread", "error"])
+
+
+def shift_split(
+    reference: Any,
+    current: Any,
+    *,
+    features: Sequence[str],
+    value: str = "y",
+    cluster: str | None = "user_id",
+    alpha: float = 0.05,
+) -> Finding:
+    """How much of the difference between two populations is a matter of who is in them.
+
+    The reference is weighted until its features look like the current rows' (odds of a logistic
+    model that tells the two apart). What that moves is composition; what remains happens to rows
+    with the same features: another treatment, a changed world, or a feature that isn't in the table.
+
+    Parameters
+    ----------
+    reference, current : frames
+        Rows of the two populations, with the features, the value, and the cluster's column.
+    features : sequence of str
+        Numeric columns that the weights are made of. Add squares and indicators as columns where
+        the two differ in more than means.
+    value : str
+        The outcome whose means are compared.
+    cluster : str or None
+        Unit that is independent of the others; None: each row is its own.
+    alpha : float
+        One minus the level of the intervals, which allow for the weights having been estimated.
+
+    Returns
+    -------
+    Finding
+        What remains, current less weighted reference, with its interval. The table has the whole
+        difference, its composition part and the remainder, and the reference's rows, effective
+        rows and largest weight's share. The verdict names no part where the weights leave too few
+        effective rows, or don't make the two alike (see `balance`).
+
+    Raises
+    ------
+    ValueError
+        If a frame isn't complete, a feature is constant, or features separate the two perfectly:
+        then no weights make one look like the other.
+
+    References
+    ----------
+    Cai, Namkoong and Yadlowsky (2023), "Diagnosing Model Performance Under Distribution Shift";
+    Kish (1965), Survey Sampling.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> old, new = (pd.DataFrame({"x": rng.normal(m, 1, 2000)}) for m in (0.0, 0.5))
+    >>> for table in (old, new):
+    ...     table["y"] = 2 * table["x"] + rng.normal(size=2000)
+    >>> finding = shift_split(old, new, features=["x"], cluster=None)
+    >>> finding.ci[0] < 0 < finding.ci[1]
+    True
+    """
+    level(alpha)
+    pooled, z, design = _populations(reference, current, features, [value], cluster)
+    weight, chance = _odds(design, z)
+    y = pooled[value].to_numpy(float)
+    old, new = z == 0, z == 1
+    mean_old, mean_new = y[old].mean(), y[new].mean()
+    total = weight.sum()
+    like_new = weight @ y / total
+    # Each row's pull on the three means; the weighted one also through the model behind the weights.
+    information = (design * (chance * (1 - chance))[:, None]).T @ design
+    slope = (weight * (y - like_new)) @ design / total
+    through_model = design @ np.linalg.solve(information, slope) * (z - chance)
+    pulls = {
+        "old": old * (y - mean_old) / old.sum(),
+        "new": new * (y - mean_new) / new.sum(),
+        "like new": weight * (y - like_new) / total + through_model,
+    }
+    code = np.arange(len(y)) if cluster is None else pd.factorize(pooled[cluster])[0]
+    parts = {
+        "whole difference": (mean_new - mean_old, pulls["new"] - pulls["old"]),
+        "composition": (like_new - mean_old, pulls["like new"] - pulls["old"]),
+        "what remains": (mean_new - like_new, pulls["new"] - pulls["like new"]),
+    }
+    wide = float(norm.isf(alpha / 2))
+    records = []
+    for name, (size, pull) in parts.items():
+        error = float(np.sqrt((np.bincount(code, pull) ** 2).sum()))
+        records.append((name, size, error, size - wide * error, size + wide * error))
+    table = pd.DataFrame(records, columns=["part", "size", "se", "low", "high"])
+    gaps = _gaps(pooled[list(features)], z, weight)
+    effective = effective_sample_size(weight[old])
+    largest = float(weight.max() / total)
+    table["reference_rows"], table["effective_rows"], table["largest_weight"] = old.sum(), effective, largest
+    _, remains, error, low, high = records[2]
+    return Finding(
+        float(remains),
+        (float(low), float(high)),
+        _verdict(parts["whole difference"][0], parts["composition"][0], (low, high), effective, gaps),
+        unit=f"of {value}",
+        se=error,
+        p=float(2 * norm.sf(abs(remains) / error)) if error else None,
+        n=len(y),
+        n_clusters=None if cluster is None else int(code.max()) + 1,
+        alpha=alpha,
+        table=table,
+        assumptions=(
+            "every kind of current row has reference rows like it (overlap)",
+            "the logistic model of who is in which population is right",
+        ),
+        cannot_tell=(
+            "a changed world, from a feature that isn't among these",
+            "what another choice of features would say: the interval is about other rows, not other models",
+        ),
+    )
+
+
+def balance(reference: Any, current: Any, *, features: Sequence[str]) -> pd.DataFrame:
+    """How far apart two populations' features are, before the reference is weighted and after.
+
+    Where a gap stays, the reference has no rows to give weight to: nobody like the current ones
+    is in it.
+
+    Parameters
+    ----------
+    reference, current, features
+        As for `shift_split`.
+
+    Returns
+    -------
+    DataFrame, one row a feature
+        `feature`, `before` and `after`: current mean less reference mean, in standard deviations
+        of the current rows.
+
+    References
+    ----------
+    Stuart (2010), "Matching Methods for Causal Inference", Statistical Science: a gap over 0.25
+    isn't balance.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> old, new = (pd.DataFrame({"x": rng.normal(m, 1, 2000)}) for m in (0.0, 0.5))
+    >>> balance(old, new, features=["x"]).round(1).values.tolist()
+    [['x', 0.5, 0.0]]
+    """
+    pooled, z, design = _populations(reference, current, features, [], None)
+    return _gaps(pooled, z, _odds(design, z)[0])
+
+
+def _populations(
+    reference: Any, current: Any, features: Sequence[str], values: Sequence[str], cluster: str | None
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Both populations' rows, which of them are current, and the design of the model that tells them apart."""
+    names = list(features)
+    if not names:
+        raise ValueError("features: got none; weights need one at least")
+    columns = [*names, *values, *([cluster] if cluster else [])]
+    before, after = (
+        read_columns(frame, name, columns, numbers=[*names, *values])
+        for frame, name in ((reference, "reference"), (current, "current"))
+    )
+    pooled = pd.concat([before, after], ignore_index=True)
+    spread = pooled[names].std()
+    if (spread == 0).any():
+        raise ValueError(f"{spread.index[spread == 0][0]}: got one value in all rows; a feature must vary")
+    design = sm.add_constant(((pooled[names] - pooled[names].mean()) / spread).to_numpy(float))
+    return pooled, np.r_[np.zeros(len(before)), np.ones(len(after))], design
+
+
+def _gaps(features: pd.DataFrame, z: np.ndarray, weight: np.ndarray) -> pd.DataFrame:
+    old, new = features[z == 0], features[z == 1]
+    scale = new.std().where(lambda s: s > 0, features.std())
+    weighted = pd.Series(weight[z == 0] @ old.to_numpy(float) / weight.sum(), index=features.columns)
+    gaps = pd.DataFrame(
+        {"before": (new.mean() - old.mean()) / scale, "after": (new.mean() - weighted) / scale}
+    )
+    return gaps.rename_axis("feature").reset_index()
+
+
+def _odds(design: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each reference row's odds of being a current one (0 for current rows), and every row's chance."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            chance = sm.Logit(z, design).fit(disp=0, maxiter=100).predict(design)
+        except (PerfectSeparationError, PerfectSeparationWarning, np.linalg.LinAlgError, Warning) as error:
+            raise ValueError(
+                f"features: got columns from which no weights can be made ({type(error).__name__}): they "
+                "tell the populations apart perfectly, or repeat each other"
+            ) from None
+    return np.where(z == 0, chance / (1 - chance), 0.0), chance
+
+
+def _verdict(
+    whole: float, composition: float, remains: tuple[float, float], effective: float, gaps: pd.DataFrame
+) -> str:
+    if effective < FEW:
+        return (
+            f"The weights leave {effective:.0f} effective rows of the reference, fewer than {FEW}: too few to "
+            "say what is composition and what isn't."
+        )
+    worst = gaps.loc[gaps["after"].abs().idxmax()]
+    if abs(worst["after"]) > APART:
+        return (
+            f"Weighted, the reference still differs in {worst['feature']} by {abs(worst['after']):.2f} standard "
+            "deviations: it has too few rows like the current ones, and no part can be named."
+        )
+    told = f"Composition makes {figure(composition, signed=True)} of the difference of {figure(whole, signed=True)}; "
+    if remains[0] <= 0 <= remains[1]:
+        return told + "what remains can't be told from 0."
+    return told + f"rows with the same features differ by {figure(sum(remains) / 2, signed=True)}."
