@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -185,8 +186,12 @@ def bars(
     `colour` names a column that groups the bars; `colours` maps its values to colours.
     """
     order = list(dict.fromkeys(data[category]))
-    axis = _axis(value_format)
-    x = alt.X(f"{value}:Q", title=_title(value_title or value), axis=axis, scale=_scale(value_domain))
+    scale: dict[str, Any] = {
+        "title": _title(value_title or value),
+        "axis": _axis(value_format),
+        "scale": _scale(value_domain),
+    }
+    x = alt.X(f"{value}:Q", **scale)
     names = [] if colour is None else list(dict.fromkeys(data[colour])) if colours is None else list(colours)
     grouped = alt.YOffset(f"{colour}:N", sort=names) if names else alt.Undefined
     below = 0 if names else _BELOW
@@ -198,7 +203,7 @@ def bars(
     )
     if names:
         bar = bar.encode(color=_colour(str(colour), names, colours))
-    layers = [bar]
+    layers = [bar] if reference is None else [_upright(reference, scale), bar]
     if low is not None and high is not None:
         layers.append(
             alt.Chart(data)
@@ -207,9 +212,6 @@ def bars(
             .encode(x=alt.X(f"{low}:Q"), x2=alt.X2(f"{high}:Q"))
         )
     layers.append(_row_labels(category, order, groups=len(names)))
-    if reference is not None:
-        rule = pd.DataFrame({"reference": [reference]})
-        layers.append(alt.Chart(rule).mark_rule(color=INK).encode(x=alt.X("reference:Q")))
     return alt.LayerChart(layer=layers, title=title).properties(height=len(order) * _height(len(names)))
 
 
@@ -223,11 +225,15 @@ def named_bars(
     """A bar for each of a few named numbers, each in its own colour, with zero marked."""
     data = pd.DataFrame({"name": list(values), "value": list(values.values())})
     order = list(values)
-    x = alt.X("value:Q", title=_title(value_title), axis=_axis(value_format), scale=_scale(value_domain))
+    scale: dict[str, Any] = {
+        "title": _title(value_title),
+        "axis": _axis(value_format),
+        "scale": _scale(value_domain),
+    }
+    x = alt.X("value:Q", **scale)
     bar = alt.Chart(data).mark_bar(height=_BAR, yOffset=_BELOW).encode(y=_rows("name", order), x=x)
     bar = bar.encode(color=_colour("name", order).legend(None), tooltip=_tooltip(data, "name", "value"))
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x=alt.X("zero:Q"))
-    layers = [bar, zero, _row_labels("name", order)]
+    layers = [_upright(0.0, scale), bar, _row_labels("name", order)]
     return alt.LayerChart(layer=layers).properties(height=len(order) * _height())
 
 
@@ -258,21 +264,23 @@ def waterfall(
     data["change"] = data["to"] - data["from"]
     order = list(data["step"])
     kinds = {"total": BLUE, "raises": GREEN, "lowers": RED}
+    scale: dict[str, Any] = {
+        "title": _title(value_title),
+        "axis": _axis(value_format),
+        "scale": _scale(value_domain),
+    }
     bar = (
         alt.Chart(data)
         .mark_bar(height=_BAR, yOffset=_BELOW)
         .encode(
             y=_rows("step", order),
-            x=alt.X(
-                "from:Q", title=_title(value_title), axis=_axis(value_format), scale=_scale(value_domain)
-            ),
+            x=alt.X("from:Q", **scale),
             x2="to:Q",
             color=_colour("kind", list(kinds), kinds),
             tooltip=_tooltip(data, "step", "change", "to"),
         )
     )
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=INK).encode(x=alt.X("zero:Q"))
-    layers = [bar, zero, _row_labels("step", order)]
+    layers = [_upright(0.0, scale), bar, _row_labels("step", order)]
     return alt.LayerChart(layer=layers, title=title).properties(height=len(order) * _height())
 
 
@@ -314,6 +322,12 @@ def _reference(value: float, label: str) -> list[alt.Chart]:
     return [rule, text.encode(y=alt.Y("reference:Q"), text=alt.Text("label:N"))] if label else [rule]
 
 
+def _upright(value: float, scale: dict[str, Any]) -> alt.Chart:
+    # The first layer: behind bars and their labels. It carries the axis, as all layers share one.
+    data = pd.DataFrame({"reference": [value]})
+    return alt.Chart(data).mark_rule(color=MUTED).encode(x=alt.X("reference:Q", **scale))
+
+
 def _marker(value: float, label: str) -> list[alt.Chart]:
     data = pd.DataFrame({"marker": [value], "label": [label]})
     rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=INK).encode(x=alt.X("marker:Q"))
@@ -335,6 +349,10 @@ def _title(text: str) -> list[str]:
 
 
 def _axis(number_format: str) -> alt.Axis:
+    if number_format.startswith("+"):
+        # d3 would sign zero too.
+        plain = f"datum.value == 0 ? format(0, '{number_format[1:]}') : datum.label"
+        return alt.Axis(format=number_format, labelExpr=plain)
     return alt.Axis(format=number_format) if number_format else alt.Axis()
 
 

@@ -20,6 +20,7 @@ def read_columns(
     labels: Sequence[str] = (),
     propensities: Sequence[str] = (),
     numbers: Sequence[str] = (),
+    times: Sequence[str] = (),
     keep: bool = False,
 ) -> pd.DataFrame:
     """A copy of the named columns as a pandas frame, refused where they aren't complete.
@@ -37,8 +38,9 @@ def read_columns(
         Those of them that together identify a row.
     missing : sequence of str
         Those of them that may have missing values.
-    labels, propensities, numbers : sequence of str
-        Those of them whose values must be 0 or 1, chances in (0, 1], finite numbers.
+    labels, propensities, numbers, times : sequence of str
+        Those of them whose values must be 0 or 1, chances in (0, 1], finite numbers, times that
+        bear their zone.
     keep : bool
         Whether to return the frame's other columns too.
 
@@ -73,6 +75,11 @@ def read_columns(
         if column not in missing and result[column].isna().any():
             empty = int(result[column].isna().sum())
             raise ValueError(f"{column}: got {empty} missing of {len(result)}; {name} must be complete")
+    for column in times:
+        if not isinstance(result[column].dtype, pd.DatetimeTZDtype):
+            raise ValueError(
+                f"{column}: got {result[column].dtype} in {name}; it must be times with their zone"
+            )
     for column in dict.fromkeys([*labels, *propensities, *numbers]):
         values = result[column]
         if not pd.api.types.is_numeric_dtype(values):

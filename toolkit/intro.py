@@ -26,6 +26,11 @@ from toolkit.world.story import Story, tell
 __all__ = ["ab_test", "asof_audit", "attribution", "claimed_to_measured", "tell"]
 
 _POINTS = "points of click rate"
+# Mechanisms that a model's own notebook already had as in production.
+_NOTEBOOK: dict[Trained, frozenset[str]] = {
+    "leaky": frozenset(),
+    "point-in-time": frozenset({"as_of", "lag"}),
+}
 
 
 def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
@@ -46,7 +51,7 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     Raises
     ------
     ValueError
-        If the arms aren't control and treatment, or an impression has no outcome.
+        If the arms aren't control and treatment, a user is in both, or an impression has no outcome.
 
     References
     ----------
@@ -63,7 +68,7 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     level(alpha)
     key = ["request_id", "item_id"]
     log = read_columns(serving_log, "serving_log", [*key, "user_id", "arm"], key=key, missing=["arm"])
-    labels = read_columns(outcomes, "outcomes", [*key, "y"], key=key)
+    labels = read_columns(outcomes, "outcomes", [*key, "y"], key=key, numbers=["y"])
     log = log[log["arm"].notna()]
     if set(log["arm"]) != {"control", "treatment"}:
         raise ValueError(f"arm: got {sorted(set(log['arm']))}; there must be control and treatment")
@@ -71,6 +76,11 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     if shown["y"].isna().any():
         raise ValueError(f"outcomes: got none for {shown['y'].isna().sum():,} impressions; each needs one")
     by_user = shown.groupby(["arm", "user_id"])["y"].agg(["sum", "count"]).reset_index()
+    if by_user["user_id"].duplicated().any():
+        both = by_user.loc[by_user["user_id"].duplicated(), "user_id"]
+        raise ValueError(
+            f"user_id: got {both.iloc[0]} and {len(both) - 1:,} others in both arms; a user is in one"
+        )
     rows = []
     for arm, users in by_user.groupby("arm"):
         mean = users["sum"].sum() / users["count"].sum()
@@ -87,7 +97,11 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     return Finding(
         float(lift),
         (float(lift - half), float(lift + half)),
-        f"Users of the new model act {abs(lift):.1%} {'more' if lift > 0 else 'less'} often than the others.",
+        (
+            f"The treatment's lift of {lift:+.1%} can't be told from none."
+            if abs(lift) <= half
+            else f"The treatment's users act {abs(lift):.1%} {'more' if lift > 0 else 'less'} often than the control's."
+        ),
         se=se,
         p=float(2 * norm.sf(abs(lift) / se)) if se else None,
         n=len(shown),
@@ -104,7 +118,8 @@ def attribution(
 ) -> Attribution:
     """The way from the notebook's lift to production's, split over the six switches.
 
-    In reward units. Intervals are from a paired bootstrap over users (held-out slates in the
+    In reward units. The point-in-time model's notebook had its feature as of the request, a day late;
+    so these two switches are on from the start, and have no part. Intervals are from a paired bootstrap over users (held-out slates in the
     notebook's population), the same draws for every environment.
 
     Parameters
@@ -127,7 +142,10 @@ def attribution(
             [np.ones(count), draws.multinomial(count, np.full(count, 1 / count), replicates)]
         )
 
+    at_first = _NOTEBOOK[model]
+
     def value(switches: frozenset[str]) -> np.ndarray:
+        switches |= at_first
         difference = story.rewards(model, switches) - story.rewards("old", switches)
         if "population" not in switches:
             return weights["slates"] @ difference / weights["slates"].sum(1)
@@ -136,7 +154,7 @@ def attribution(
         asked = np.bincount(users, minlength=count)
         return (weights["users"] @ by_user) / (weights["users"] @ asked)
 
-    return shapley(value, list(MECHANISMS))
+    return shapley(value, [name for name in MECHANISMS if name not in at_first])
 
 
 def claimed_to_measured(
@@ -168,11 +186,13 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
     """Whether a training table holds more of a row's outcome than could be read at its request.
 
     Joins to each row the feature's last value that was available then, and regresses the outcome
-    on what the table's value adds to it, by item.
+    on what the table's value adds to it, given that value, by item. A table that is merely staler
+    than the store differs too, and adds nothing.
 
     Parameters
     ----------
     training_table, feature_history : any frame that Narwhals reads
+        Times bear their zone. Of values that became available at once, the latest event's counts.
     feature : str
         The feature's name in the history; `f_` before it in the training table.
     alpha : float
@@ -188,59 +208,76 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
     Raises
     ------
     ValueError
-        If a column is missing, or the history doesn't have the feature.
+        If a column is missing or of the wrong kind, the history doesn't have the feature or has two
+        values of it for one entity and time, nothing was available at any row, or rows that differ
+        are of one item.
 
     Examples
     --------
     >>> ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta([1, 2, 3, 4], unit="h")
-    >>> history = pd.DataFrame({"entity_id": 7, "feature": "rate", "available_ts": ts, "value": [1.0, 2, 3, 4]})
+    >>> history = pd.DataFrame({"entity_id": 7, "feature": "rate", "event_ts": ts, "available_ts": ts,
+    ...     "value": [1.0, 2, 3, 4]})
     >>> rows = pd.DataFrame({"item_id": 7, "ts": ts, "y": [0, 1, 0, 1], "f_rate": [1.0, 2, 3, 4]})
     >>> asof_audit(rows, history, feature="rate").verdict
-    'No row of 4 differs from what was available.'
+    'None of the 4 rows differs from what was available.'
     """
+    level(alpha)
     column = f"f_{feature}"
-    rows = read_columns(training_table, "training_table", ["item_id", "ts", "y", column])
-    history = read_columns(
-        feature_history, "feature_history", ["entity_id", "feature", "available_ts", "value"]
+    rows = read_columns(
+        training_table,
+        "training_table",
+        ["item_id", "ts", "y", column],
+        labels=["y"],
+        numbers=[column],
+        times=["ts"],
     )
-    history = history[history["feature"] == feature]
-    if not len(history):
-        raise ValueError(f"feature: got {feature!r}; feature_history has no such feature")
-    with duckdb.connect() as engine:
-        engine.register("asked", rows.assign(place=np.arange(len(rows))))
-        engine.register("history", history)
-        known = (
-            engine.execute(
-                "SELECT value FROM asked ASOF LEFT JOIN history"
-                " ON item_id = entity_id AND ts >= available_ts ORDER BY place"
-            )
-            .df()["value"]
-            .to_numpy()
-        )
-    added = rows[column].to_numpy(float) - known
-    # The store may keep fewer digits than the warehouse.
-    same = np.isclose(rows[column].to_numpy(float), known, rtol=1e-5, atol=1e-6)
+    known = _available(rows, feature_history, feature)
     there = np.isfinite(known)
+    if not there.any():
+        raise ValueError(
+            f"feature_history: got no value of {feature!r} that was available at any of the {len(rows):,} rows; "
+            "entities or times don't match"
+        )
+    given = rows[column].to_numpy(float)
+    # The store may keep fewer digits than the warehouse.
+    same = np.isclose(given, known, rtol=1e-5, atol=1e-6)
     table = pd.DataFrame(
         {
             "rows": ["all", "differ from what was available", "nothing was available"],
             "count": [len(rows), int((there & ~same).sum()), int((~there).sum())],
         }
     )
-    if not (there & ~same).any():
-        verdict = f"No row of {len(rows):,} differs from what was available."
-        return Finding(
-            0.0, (0.0, 0.0), verdict, unit=_POINTS, se=0.0, n=int(there.sum()), table=table, alpha=alpha
-        )
-    added = np.where(same, 0.0, added)[there]
+    none = f"; for {(~there).mean():.0%} of all rows nothing was" if not there.all() else ""
+    known, added = known[there], np.where(same, 0.0, given - known)[there]
+    # What the table adds beyond what the known value tells.
+    beyond = added - np.polyval(np.polyfit(known, added, 1), known) if np.ptp(known) else added - added.mean()
     outcome, item = 100.0 * rows["y"].to_numpy()[there], rows["item_id"].to_numpy()[there]
-    design = sm.add_constant((added - added.mean()) / added.std())
+    differs = bool((there & ~same).any())
+    if differs and len(np.unique(item)) < 2:
+        raise ValueError(f"item_id: got {item[0]} in all rows; errors by item need two at least")
+    # A change of unit leaves what single precision rounds.
+    if not differs or beyond.std() <= 1e-5 * given.std():
+        told = "By more than a change of scale none" if differs else "None"
+        return Finding(
+            0.0,
+            (0.0, 0.0),
+            f"{told} of the {there.sum():,} rows differs from what was available{none}.",
+            unit=_POINTS,
+            se=0.0,
+            n=int(there.sum()),
+            table=table,
+            alpha=alpha,
+        )
+    design = sm.add_constant(
+        np.column_stack([(added - added.mean()) / added.std(), known]), has_constant="add"
+    )
+    design = design[:, : 2 + bool(np.ptp(known))]
     fit = sm.OLS(outcome, design).fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(item)[0]})
     low, high = fit.conf_int(alpha)[1]
     return Finding(
         float(fit.params[1]),
         (float(low), float(high)),
-        f"{(~same)[there].mean():.0%} of the rows differ from what was available, and the difference "
+        f"{(~same)[there].mean():.0%} of the rows differ from what was available{none}, and the difference "
         f"{'tells' if low > 0 or high < 0 else 'does not tell'} the row's own outcome.",
         unit=_POINTS,
         se=float(fit.bse[1]),
@@ -255,3 +292,31 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
         ),
         cannot_tell=("a row's own label, from other events of the day's future",),
     )
+
+
+def _available(rows: pd.DataFrame, feature_history: Any, feature: str) -> np.ndarray:
+    """The feature's last value that could be read at each row; nan where there was none yet."""
+    columns = ["entity_id", "feature", "event_ts", "available_ts", "value"]
+    history = read_columns(
+        feature_history, "feature_history", columns, numbers=["value"], times=["event_ts", "available_ts"]
+    )
+    history = history[history["feature"] == feature].drop_duplicates()
+    if not len(history):
+        raise ValueError(f"feature: got {feature!r}; feature_history has no such feature")
+    twice = history.duplicated(["entity_id", "event_ts", "available_ts"])
+    if twice.any():
+        where = history[twice].iloc[0]
+        raise ValueError(
+            f"feature_history: got two values of {feature!r} for entity {where['entity_id']} at "
+            f"{where['event_ts']}; one event has one value"
+        )
+    # A batch makes several events' values readable at once: the newest is the one that is read.
+    latest = history.sort_values("event_ts").drop_duplicates(["entity_id", "available_ts"], keep="last")
+    with duckdb.connect() as engine:
+        engine.register("asked", rows[["item_id", "ts"]].assign(place=np.arange(len(rows))))
+        engine.register("history", latest[["entity_id", "available_ts", "value"]])
+        found = engine.execute(
+            "SELECT value FROM asked ASOF LEFT JOIN history"
+            " ON item_id = entity_id AND ts >= available_ts ORDER BY place"
+        ).df()
+    return found["value"].to_numpy(float)

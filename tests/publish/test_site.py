@@ -23,6 +23,7 @@ OTHER_PAGES = [*LISTS, "search.html", "genindex.html"]
 SEEN = """figure => [figure.querySelector('.explore-readout').textContent,
                      figure.querySelector('.explore-chart').innerHTML]"""
 SETTLED = "figure => figure.dataset.drawn !== undefined"
+IDLE = "figure => figure.dataset.drawn === figure.dataset.shown"
 
 
 @contextmanager
@@ -64,6 +65,7 @@ def test_every_control_moves_chart_and_readout_by_keyboard_alone(site, browser, 
         demos = figures(page)
         assert len(demos) >= 2
         for figure in demos:
+            opening = figure.evaluate(SEEN)
             controls = figure.query_selector_all("input, select")
             assert controls
             for control in controls:
@@ -89,8 +91,8 @@ def test_every_control_moves_chart_and_readout_by_keyboard_alone(site, browser, 
             reset = figure.query_selector(".explore-reset")
             reset.focus()
             page.keyboard.press("Enter")
-            index = page.evaluate("f => f.querySelector('script') && f.dataset.drawn", figure)
-            assert index is not None
+            page.wait_for_function(IDLE, arg=figure)
+            assert figure.evaluate(SEEN) == opening
 
 
 @pytest.mark.parametrize("notebook", chapters(ROOT), ids=lambda path: path.stem)

@@ -69,7 +69,7 @@ def test_the_old_model_doesn_t_care_for_the_feature_s_environment(story):
 def test_a_model_s_score_is_its_weighted_sum_of_what_it_is_given():
     story = tell(SMALL, missing=0.3)
     slates, weights = story.production, story.coefficients["leaky"]
-    rate = np.where(story.lost[1] < 0.3, 0.0, slates.rate(as_of=True, late=True))
+    rate = np.where(story.lost[1] < 0.3, 0.0, slates.rate(as_of=True, lag=1))
     by_hand = weights[0] + slates.known.astype(float) @ weights[1:-1] + weights[-1] * rate
     assert story.scores("leaky", PRODUCTION) == pytest.approx(by_hand, abs=1e-4)
     # Served without a key, an item is taken for one that is chosen every other time.

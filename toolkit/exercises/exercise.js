@@ -2,17 +2,27 @@
 (() => {
   "use strict";
 
+  // A comma may mark thousands (1,234.5) or decimals (0,05); where both readings are numbers, both count.
+  function readings(text) {
+    const plain = text.trim().replace("−", "-");
+    const grouped = /^[-+]?\d{1,3}(,\d{3})+(\.\d*)?$/.test(plain) ? [plain.replaceAll(",", "")] : [];
+    const decimal = plain.includes(".") ? [] : [plain.replace(",", ".")];
+    const found = [...decimal, ...grouped, ...(plain.includes(",") ? [] : [plain])];
+    return found.filter((each) => each !== "").map(Number).filter(Number.isFinite);
+  }
+
   function feedback(exercise, text) {
-    // A reader may write 1,234.5 or 1234,5; only one reading of the comma can be a number of thousands.
-    const plain = text.trim().replace(/,(?=\d{3}(\D|$))/g, "").replace(",", ".").replace("−", "-");
-    const number = plain === "" ? NaN : Number(plain);
-    if (!Number.isFinite(number)) return [false, "Give one number, such as 0.05 (no unit, no % sign)."];
-    if (Math.abs(number - exercise.expected) <= exercise.tolerance) return [true, `Right: ${exercise.right}`];
+    const numbers = readings(text);
+    if (!numbers.length) return [false, "Give one number, such as 0.05 (no unit, no % sign)."];
+    const near = (value, tolerance) => numbers.some((number) => Math.abs(number - value) <= tolerance);
+    if (near(exercise.expected, exercise.tolerance)) return [true, `Right: ${exercise.right}`];
     for (const [value, tolerance, hint] of exercise.wrong) {
-      if (Math.abs(number - value) <= tolerance) return [false, `Not yet: ${hint}`];
+      if (near(value, tolerance)) return [false, `Not yet: ${hint}`];
     }
     return [false, `Not yet: ${exercise.other}`];
   }
+
+  for (const form of document.querySelectorAll("form.exercise")) form.querySelector("fieldset").disabled = false;
 
   document.addEventListener("submit", (event) => {
     const form = event.target.closest("form.exercise");

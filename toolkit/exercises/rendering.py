@@ -40,9 +40,10 @@ def unanswered(name: str, exercise: Exercise) -> Feedback:
     page = (
         f'<form class="exercise" data-exercise="{html.escape(name)}" autocomplete="off">'
         f"<p>{html.escape(exercise.question)}</p>"
-        f'<div class="exercise-answer"><label for="{key}">Your answer</label>'
+        f'<fieldset class="exercise-answer" disabled><label for="{key}">Your answer</label>'
         f'<input id="{key}" name="answer" inputmode="decimal" aria-describedby="{key}-feedback">'
-        '<button type="submit">Check</button></div>'
+        '<button type="submit">Check</button></fieldset>'
+        "<noscript><p>Checking an answer needs JavaScript; the solution stands below.</p></noscript>"
         f'<p class="exercise-feedback" id="{key}-feedback" role="status" aria-live="polite"></p>'
         f'<script type="application/json">{json.dumps(content).replace("<", chr(92) + "u003c")}</script></form>'
     )

@@ -46,7 +46,7 @@ class Control:
         if isinstance(value, str):
             return value
         number = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
-        return f"{number} {self.unit}".strip()
+        return f"{number} {_unit(self.unit, value)}".strip()
 
 
 def slider(
@@ -135,6 +135,11 @@ def as_control(name: str, given: object) -> Control:
         return slider(values)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _unit(unit: str, value: Value) -> str:
+    """The unit of one: `1 look`, but `2 looks`."""
+    return unit[:-1] if value == 1 and len(unit) > 3 and unit.isalpha() and unit.endswith("s") else unit
 
 
 def _number(value: object) -> float | int:

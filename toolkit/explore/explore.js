@@ -124,6 +124,7 @@
       this.link.setAttribute("href", `#${this.name}:${query}`);
       if (index === this.shown) return;
       this.shown = index;
+      this.figure.dataset.shown = String(index);
       const text = this.states[index][0];
       // Setting equal text again would make a screen reader say it again.
       if (this.readout.textContent !== text) this.readout.textContent = text;
@@ -134,7 +135,9 @@
     fillTable() {
       if (!this.details.open || this.tabled === this.shown) return;
       this.tabled = this.shown;
-      const tables = Object.values(this.rows(this.shown)).filter((rows) => rows.length);
+      // One column is a rule across the chart, or only names what another data set holds.
+      const told = (rows) => rows.length && Object.keys(rows[0]).length > 1;
+      const tables = Object.values(this.rows(this.shown)).filter(told);
       this.details.querySelector(".explore-table").replaceChildren(...tables.map(toTable));
     }
 
@@ -156,6 +159,11 @@
     }
   }
 
+  function readable(value) {
+    if (typeof value !== "number" || Number.isInteger(value) || Math.abs(value) >= 1000) return value ?? "";
+    return Number(value.toPrecision(4));
+  }
+
   function toTable(rows) {
     const table = document.createElement("table");
     const names = Object.keys(rows[0]);
@@ -169,7 +177,7 @@
     const body = table.createTBody();
     for (const row of rows.slice(0, 500)) {
       const line = body.insertRow();
-      for (const name of names) line.insertCell().textContent = row[name] ?? "";
+      for (const name of names) line.insertCell().textContent = readable(row[name]);
     }
     return table;
   }

@@ -10,7 +10,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from toolkit.explore.controls import Control, Value
-from toolkit.explore.vega import Columns, Spec, compile_skeleton, difference, split, to_svg
+from toolkit.explore.vega import (
+    NARROW_WIDTH,
+    Columns,
+    Spec,
+    compile_skeleton,
+    difference,
+    split,
+    to_svg,
+)
 
 if TYPE_CHECKING:
     from toolkit.explore.demo import Demo
@@ -42,7 +50,7 @@ def to_html(demo: Demo) -> str:
         f'<figcaption class="explore-title">{title}</figcaption>'
         f'<form class="explore-controls" autocomplete="off"><fieldset disabled>'
         f'<legend class="explore-hidden">Controls of the demo: {title}</legend>{controls}</fieldset></form>'
-        f'<div class="explore-chart" role="img" aria-label="{_chart_label(demo.title)}">{to_svg(default.spec)}</div>'
+        f'<div class="explore-chart" role="img" aria-label="{_chart_label(demo.title)}">{_drawings(default.spec)}</div>'
         f'<p class="explore-readout" role="status" aria-live="polite">{html.escape(default.readout)}</p>'
         '<div class="explore-foot"><button type="button" class="explore-reset" disabled>Reset</button>'
         f'<a class="explore-link" href="#{demo.name}:{_query(demo.default)}">Link to this state</a></div>'
@@ -71,7 +79,7 @@ def still(title: str, spec: Spec) -> str:
     label = html.escape(f"Chart: {title}", quote=True)
     return (
         f'<figure class="explore explore-still"><div class="explore-chart" role="img" aria-label="{label}">'
-        f"{to_svg(spec)}</div>{_script(content)}</figure>"
+        f"{_drawings(spec)}</div>{_script(content)}</figure>"
     )
 
 
@@ -167,20 +175,33 @@ def _control(demo: str, name: str, control: Control) -> str:
     )
 
 
+def _drawings(spec: Spec) -> str:
+    # For a page without scripts: a drawing made for a wide window has letters that a phone can't show.
+    wide, narrow = to_svg(spec), to_svg(spec, width=NARROW_WIDTH)
+    return f'<div class="explore-wide">{wide}</div><div class="explore-narrow">{narrow}</div>'
+
+
 def _tables(data: Mapping[str, Columns]) -> str:
-    return "".join(_table(columns) for columns in data.values() if columns)
+    return "".join(_table(columns) for columns in data.values() if _is_told(columns))
+
+
+def _is_told(columns: Columns) -> bool:
+    # One column is a rule across the chart, or only names what another data set holds.
+    return len(columns) > 1
 
 
 def _table(columns: Columns) -> str:
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
     rows = islice(zip(*columns.values(), strict=True), 500)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td>{'' if cell is None else html.escape(str(cell))}</td>" for cell in row)
-        + "</tr>"
-        for row in rows
-    )
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    # Four digits, as explore.js writes them.
+    return html.escape(f"{value:.4g}" if isinstance(value, float) and abs(value) < 1000 else str(value))
 
 
 def _chart_label(title: str) -> str:

@@ -50,7 +50,9 @@ _THEME: Spec = {
     "text": {"color": _INK, "fontSize": 12},
     "rule": {"color": _INK},
 }
+# What a drawing is made for before any script runs: a column of text, and a phone.
 PRERENDERED_WIDTH = 620
+NARROW_WIDTH = 300
 
 
 def split(chart_spec: Spec) -> tuple[Spec, dict[str, Columns]]:
@@ -103,12 +105,12 @@ def compile_skeleton(skeleton: Spec, names: list[str], *, width: int | None = No
     return compiled
 
 
-def to_svg(chart_spec: Spec) -> str:
+def to_svg(chart_spec: Spec, *, width: int = PRERENDERED_WIDTH) -> str:
     """A drawing of a Vega-Lite specification whose colours follow the page's mode."""
     import vl_convert as vlc
 
     spec = {key: value for key, value in chart_spec.items() if key != "config"}
-    svg: str = vlc.vegalite_to_svg(_sized(spec, PRERENDERED_WIDTH), config=_THEME)
+    svg: str = vlc.vegalite_to_svg(_sized(spec, width), config=_THEME)
     # The drawing stands inside an element that is labelled as an image.
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 

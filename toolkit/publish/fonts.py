@@ -61,7 +61,7 @@ def _used(site: Path) -> tuple[set[str], set[int]]:
 
 def inline_mathematics(site: Path, sheet: Path) -> None:
     """Write a font for the formulas of all pages (STIX Two Math, SIL Open Font License) into a style sheet."""
-    used = set("".join(text for page in site.rglob("*.html") for text in _formulas(page)))
+    used = set().union(*(characters(page.read_text(encoding="utf-8")) for page in site.rglob("*.html")))
     if not used:
         return
     # A browser draws a single letter of a formula with its slanted twin, so both are needed.
@@ -76,9 +76,19 @@ def inline_mathematics(site: Path, sheet: Path) -> None:
     sheet.write_text(f"{css}\n@font-face{{{face}}}\n", encoding="utf-8")
 
 
-def _formulas(page: Path) -> list[str]:
-    found = re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), re.S)
-    return [html.unescape(re.sub(r"<[^>]*>", "", formula)) for formula in found]
+def characters(page: str) -> set[str]:
+    """The characters that a page's formulas draw: those they hold, and the signs that their elements bring.
+
+    Examples
+    --------
+    >>> sorted(characters("<math><msqrt><mi>n</mi></msqrt></math>"))
+    ['n', '√']
+    """
+    formulas = re.findall(r"<math.*?</math>", page, re.S)
+    found = set("".join(html.unescape(re.sub(r"<[^>]*>", "", formula)) for formula in formulas))
+    if any("<msqrt" in formula or "<mroot" in formula for formula in formulas):
+        found.add("√")
+    return found
 
 
 def _with_glyphs(face: str, fonts: Path, codes: set[int]) -> str:

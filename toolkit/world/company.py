@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from toolkit.rules import count
 from toolkit.world import logs, warehouse
 from toolkit.world.clock import DAY, START
 from toolkit.world.mechanisms import MECHANISMS
@@ -32,7 +33,8 @@ def tables(story: Story, *, model: Trained = "leaky", rng: int = 1) -> dict[str,
     """The nine tables that the company has after the A/B test of a model, by their names.
 
     A fortnight and a day of logs under the old model, on which the new one was trained; then as
-    long a test, half of the users in each arm.
+    long a test, half of the users in each arm. The store doesn't learn from the test: the click
+    rates of `feature_history` and `f_rate_*` are those under the old model for all users.
 
     Parameters
     ----------
@@ -71,8 +73,16 @@ def tables(story: Story, *, model: Trained = "leaky", rng: int = 1) -> dict[str,
     }
 
 
-def training_table(story: Story, model: Trained) -> pd.DataFrame:
-    """What a model was trained on and judged by: the logged fortnight, features as its team joined them."""
+def training_table(story: Story, model: Trained, *, staler: int = 0) -> pd.DataFrame:
+    """What a model was trained on and judged by: the logged fortnight, features as its team joined them.
+
+    Parameters
+    ----------
+    story : Story
+    model : "leaky" or "point-in-time"
+    staler : int
+        Days by which today's rate is older than that model's team joined it.
+    """
     test = _test_days(story)
     days = range(test.start - LOG_DAYS, test.start)
     world = story.production.world
@@ -80,7 +90,7 @@ def training_table(story: Story, model: Trained) -> pd.DataFrame:
     held_out = np.zeros((LOG_DAYS, world.settings.requests), dtype=bool)
     held_out[story.holdout.day[:, 0] - days.start, story.holdout.request[:, 0]] = True
     honest = model == "point-in-time"
-    rate = rows.rate(as_of=honest, late=honest)[:, 0]
+    rate = rows.rate(as_of=honest, lag=int(honest) + count("staler", staler, least=0))[:, 0]
     return warehouse.training_table(rows, rate, held_out.ravel(), snapshot=START + test.start * DAY)
 
 

@@ -24,7 +24,7 @@ class Slates:
     request: np.ndarray
     candidate: np.ndarray
     # Computed when first asked for, so that another environment of the same slates costs one argmax.
-    rates: dict[tuple[bool, bool], np.ndarray] = field(default_factory=dict)
+    rates: dict[tuple[bool, int], np.ndarray] = field(default_factory=dict)
     passing: dict[int, np.ndarray] = field(default_factory=dict)
     sums: dict[tuple[float, ...], np.ndarray] = field(default_factory=dict)
 
@@ -58,16 +58,16 @@ class Slates:
         """The user of each slate's first row."""
         return self.world.user[self.day[:, 0], self.request[:, 0]]
 
-    def rate(self, *, as_of: bool, late: bool) -> np.ndarray:
-        """Today's click rate of the rows' items."""
-        if (as_of, late) not in self.rates:
+    def rate(self, *, as_of: bool, lag: int) -> np.ndarray:
+        """Today's click rate of the rows' items, `lag` days late."""
+        if (as_of, lag) not in self.rates:
             values = np.empty(self.day.shape, dtype=np.float32)
             for day in np.unique(self.day):
                 here = self.day == day
-                of_day = rate_at(self.world, int(day), as_of=as_of, lag=int(late))
+                of_day = rate_at(self.world, int(day), as_of=as_of, lag=lag)
                 values[here] = of_day[self.request[here], self.candidate[here]]
-            self.rates[as_of, late] = values
-        return self.rates[as_of, late]
+            self.rates[as_of, lag] = values
+        return self.rates[as_of, lag]
 
     def passes(self, count: int) -> np.ndarray:
         """Which rows are among the `count` of their slate that the old formula likes best."""

@@ -56,7 +56,7 @@ class Story:
 
     def rate(self, switches: Collection[str]) -> np.ndarray:
         """Today's click rate of all rows of an environment's slates, as a model is given it."""
-        rate = self._slates(switches).rate(as_of="as_of" in switches, late="lag" in switches)
+        rate = self._slates(switches).rate(as_of="as_of" in switches, lag=int("lag" in switches))
         if "missing" not in switches:
             return rate
         return np.where(self.lost["population" in switches] < self.missing, SERVED_WHEN_MISSING, rate)
@@ -113,7 +113,7 @@ class Story:
             return float(
                 roc_auc_score(
                     rows.y.ravel(),
-                    self._score(model, rows, rows.rate(as_of=honest, late=honest)).ravel(),
+                    self._score(model, rows, rows.rate(as_of=honest, lag=int(honest))).ravel(),
                 )
             )
         score = self.scores(model, {"population", "as_of", "lag", "missing"})
@@ -183,7 +183,7 @@ def _told(s: Settings, seed: int) -> Story:
     }
     honest: dict[Model, bool] = {"leaky": False, "point-in-time": True}
     for model, as_of in honest.items():
-        rate = train.rate(as_of=as_of, late=as_of)
+        rate = train.rate(as_of=as_of, lag=int(as_of))
         features = np.column_stack([train.known[:, 0], rate[:, 0]])
         coefficients[model] = fit_logistic(features, train.y[:, 0])
     lost = (
