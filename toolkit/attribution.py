@@ -34,6 +34,8 @@ class Attribution:
         The value with no switch turned and with all.
     exact : bool
         Whether every subset was evaluated.
+    labels : mapping of switch to text
+        What a reader sees instead of a switch's name, where given.
     """
 
     table: pd.DataFrame
@@ -42,6 +44,7 @@ class Attribution:
     end: float
     exact: bool
     alpha: float = field(default=0.05)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gap(self) -> float:
@@ -55,11 +58,19 @@ class Attribution:
 
     def __str__(self) -> str:
         head = f"From {self.start:.4g} to {self.end:.4g}, a difference of {self.gap:.4g}, by switch:"
-        return f"{head}\n{self.table.round(4).to_string(index=False)}"
+        return f"{head}\n{self._shown().to_string(index=False)}"
+
+    def _shown(self) -> pd.DataFrame:
+        # Where every subset was evaluated, the sampling error says nothing.
+        table = self.table.drop(columns=["error"] if self.exact else []).round(4)
+        return table.assign(switch=[self.labels.get(name, name) for name in table["switch"]])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         head, _ = str(self).split("\n", 1)
-        return f'<div class="finding" tabindex="0" role="group" aria-label="Attribution"><p>{html.escape(head)}</p>{self.table.round(4).to_html(index=False, border=0)}</div>'
+        return f'<div class="finding" tabindex="0" role="group" aria-label="Attribution"><p>{html.escape(head)}</p>{self._shown().to_html(index=False, border=0)}</div>'
 
 
 def shapley(
@@ -70,6 +81,7 @@ def shapley(
     permutations: int = 400,
     rng: Any = 0,
     alpha: float = 0.05,
+    labels: Mapping[str, str] | None = None,
 ) -> Attribution:
     """Split the difference that switches make together into one part each (Shapley value).
 
@@ -90,6 +102,8 @@ def shapley(
         For the sampled orders.
     alpha : float
         One minus the level of the intervals, percentiles of the replicates.
+    labels : mapping of switch to text, optional
+        What a reader sees instead of a switch's name.
 
     Raises
     ------
@@ -143,6 +157,7 @@ def shapley(
         float(values(everything)[0]),
         exact,
         alpha,
+        dict(labels or {}),
     )
 
 

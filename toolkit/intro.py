@@ -23,9 +23,10 @@ from toolkit.world.company import EXPERIMENT, Trained, arms
 from toolkit.world.mechanisms import MECHANISMS
 from toolkit.world.story import Story, tell
 
-__all__ = ["ab_test", "asof_audit", "attribution", "claimed_to_measured", "tell"]
+__all__ = ["LUCK", "ab_test", "asof_audit", "attribution", "claimed_to_measured", "tell"]
 
 _POINTS = "points of click rate"
+LUCK = "Luck of the A/B test"
 # Mechanisms that a model's own notebook already had as in production.
 _NOTEBOOK: dict[Trained, frozenset[str]] = {
     "leaky": frozenset(),
@@ -154,7 +155,8 @@ def attribution(
         asked = np.bincount(users, minlength=count)
         return (weights["users"] @ by_user) / (weights["users"] @ asked)
 
-    return shapley(value, [name for name in MECHANISMS if name not in at_first])
+    labels = {name: each.label for name, each in MECHANISMS.items()}
+    return shapley(value, [name for name in MECHANISMS if name not in at_first], labels=labels)
 
 
 def claimed_to_measured(
@@ -179,7 +181,7 @@ def claimed_to_measured(
     assert measured is not None
     control, treatment = measured["reward"]
     parts = {MECHANISMS[name].label: part for name, part in found.parts.items()}
-    return found.start, {**parts, "Luck of the A/B test": float(treatment - control - found.end)}
+    return found.start, {**parts, LUCK: float(treatment - control - found.end)}
 
 
 def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha: float = 0.05) -> Finding:

@@ -14,13 +14,14 @@ def _share_of_missing() -> float:
     return 100 * found.parts["missing"] / found.gap
 
 
-def _first_in() -> float:
-    found = attribution(tell(), replicates=0).table.set_index("switch")
-    return float(100 * found["first_in"]["missing"] / (found["part"].sum()))
+def _first_in(of: str) -> float:
+    found = attribution(tell(), replicates=0)
+    alone = found.table.set_index("switch")["first_in"]["missing"]
+    return float(100 * alone / (found.gap if of == "gap" else -found.start))
 
 
-def _online_without_missing_keys() -> float:
-    return 100 * tell(Settings(items=500), missing=0.0).lift(set(MECHANISMS))
+def _online(items: int, missing: float) -> float:
+    return 100 * tell(Settings(items=items), missing=missing).lift(set(MECHANISMS))
 
 
 EXERCISES = {
@@ -33,26 +34,39 @@ EXERCISES = {
         "without a key wins its request.",
         (
             Hint(
-                _first_in,
+                lambda: _first_in("gap"),
                 "That is what missing keys do alone in the notebook. Alone, a switch takes more than its part, because each spoils the same feature.",
             ),
+            Hint(
+                lambda: _first_in("claim"),
+                "That is what missing keys take of the claim when they come first. Take their part, and the gap.",
+            ),
+            Hint(lambda: _share_of_missing() / 100, "That is a share; give percent.", 0.02),
             Hint(10.0, "That is the share of keys that are missing."),
         ),
     ),
     "repair": Exercise(
-        "With 500 items and no missing keys, what is the leaky model's relative lift in production, in percent (seed 0)?",
-        _online_without_missing_keys,
+        "With 500 items and a half-life of one day, how many percentage points of relative lift in production do "
+        "missing keys (a tenth of them) cost the leaky model? (Random world 0.)",
+        lambda: _online(500, 0.0) - _online(500, 0.1),
         0.6,
-        "The same leaky model wins its A/B test once the store finds its keys: its feature is stale and leaky "
-        "in training, but still worth something.",
+        "Enough to turn its sign: the same leaky model wins its A/B test once the store finds its keys. Its feature "
+        "is stale and leaky in training, but still worth something.",
         (
             Hint(
-                lambda: 100 * tell(Settings(items=500)).lift(set(MECHANISMS)),
-                "That is its lift with a tenth of the keys missing.",
+                lambda: _online(500, 0.0),
+                "That is its lift when all keys are found. What does it lose when some aren't?",
             ),
+            Hint(lambda: _online(500, 0.1), "That is its lift with a tenth of the keys missing."),
             Hint(
-                lambda: 100 * tell(missing=0.0).lift(set(MECHANISMS)),
-                "That is the baseline world of a thousand items. Pass Settings(items=500).",
+                lambda: _online(1000, 0.0) - _online(1000, 0.1),
+                "That is the baseline world of a thousand items.",
+            ),
+            Hint(lambda: _online(500, 0.1) - _online(500, 0.0), "Turn the sign: how much does it cost?"),
+            Hint(
+                lambda: (_online(500, 0.0) - _online(500, 0.1)) / 100,
+                "That is a share; give percentage points.",
+                0.006,
             ),
         ),
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 
 @dataclass(frozen=True)
 class Mechanism:
@@ -39,3 +41,15 @@ MECHANISMS: dict[str, Mechanism] = {
         "Light ranker in front", "no filter", "only the old score's best five candidates reach the model"
     ),
 }
+
+
+def differences() -> pd.DataFrame:
+    """The mechanisms in words, one row each: `switch`, `in the notebook`, `in production`.
+
+    Examples
+    --------
+    >>> len(differences())
+    6
+    """
+    rows = [(each.label, each.notebook, each.production) for each in MECHANISMS.values()]
+    return pd.DataFrame(rows, columns=["switch", "in the notebook", "in production"])
