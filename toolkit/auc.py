@@ -42,7 +42,9 @@ class Ranking:
             raise ValueError(f"y: got {good[wrong][0]:g}; a label is 0 or 1")
         # Sorting puts nan above every score: such rows would count as the best.
         if np.isnan(score).any():
-            raise ValueError(f"score: got {int(np.isnan(score).sum())} nan of {len(score)}; it must be a number")
+            raise ValueError(
+                f"score: got {int(np.isnan(score).sum())} nan of {len(score)}; it must be a number"
+            )
         self._order = np.argsort(score, kind="stable")
         self._good = good[self._order]
         ranked = score[self._order]
