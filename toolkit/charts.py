@@ -7,6 +7,7 @@ before any script runs and after. Their values stand in `toolkit/explore/explore
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -62,7 +63,7 @@ def lines(
     if series is not None:
         names = list(dict.fromkeys(data[series]))
         # Else the legend would be as faint as bands, or of dashed points.
-        strokes = {"symbolOpacity": 1, "symbolType": "stroke"}
+        strokes: dict[str, Any] = {"symbolOpacity": 1, "symbolType": "stroke"}
         encoding["color"] = _colour(series, names).legend(**strokes)
         # Colour alone tells nothing to some readers: dashes differ too, in the legend as well.
         dash = alt.StrokeDash(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))

@@ -107,7 +107,9 @@ def _plain(values: pd.Series) -> pd.Series:
     if isinstance(dtype, pd.CategoricalDtype):
         dtype = dtype.categories.dtype
     dtype = getattr(dtype, "numpy_dtype", dtype)
-    nullable_boolean = dtype == object and pd.api.types.infer_dtype(values, skipna=True) == "boolean"
+    nullable_boolean = (
+        pd.api.types.is_object_dtype(dtype) and pd.api.types.infer_dtype(values, skipna=True) == "boolean"
+    )
     if nullable_boolean or getattr(dtype, "kind", "O") in "biuf":
         return values.astype("float64" if values.isna().any() else dtype)
     return values.astype(dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
