@@ -44,6 +44,7 @@ def the_tests() -> Iterator[Row]:
 
 
 def build_book(root: Path) -> None:
+    """Build the book under a folder as `make book` does; a failure is raised with what it printed."""
     command = [sys.executable, "-m", "toolkit.publish", "book", "--root", str(root)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:

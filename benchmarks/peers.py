@@ -57,9 +57,11 @@ def _pvalues() -> np.ndarray:
 
 
 def _kept_by_ours(pvalues: np.ndarray) -> float:
-    from toolkit.experiments.families import rejected
+    import pandas as pd
 
-    return float(rejected(pvalues[None], "BH").sum())
+    from toolkit.experiments.multiple_comparisons import fdr
+
+    return float(fdr(pd.DataFrame({"p": pvalues}, copy=False)).table["kept"].sum())
 
 
 def _kept_by_statsmodels(pvalues: np.ndarray) -> float:
