@@ -70,7 +70,7 @@ _WATCH_CHART = """demo => {
 
 
 @measures("pages")
-def a_chapter_s_weight() -> Iterator[Row]:
+def weight_of_each_chapter() -> Iterator[Row]:
     """What a first visit loads: the page, and every script, style and picture that it names."""
     site = _site()
     for name in _names():
