@@ -57,9 +57,11 @@ def chapter_demos(path: Path) -> list[Any]:
         for place, cell in enumerate(nbformat.read(path, as_version=4).cells):
             if cell.cell_type == "code":
                 file = f"{path}#{place}"
-                # Registered as source, so that errors and digests of a demo's code find their lines.
-                linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
-                exec(compile(cell.source, file, "exec"), names)
+                # Registered as source, so that errors and digests of a demo's code find their lines; ending
+                # in a new line as in a kernel, or the digests would differ.
+                source = cell.source + "\n"
+                linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+                exec(compile(source, file, "exec"), names)
     finally:
         os.chdir(before)
     return [value for value in names.values() if isinstance(value, Demo)]
