@@ -47,7 +47,7 @@ class Story:
     picked: dict[tuple[Model, float, frozenset[str]], np.ndarray] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy sent to a worker, and a digest, don't depend on what has been asked so far.
+        # As of its slates: what has been asked so far is no part of the story.
         return {**self.__dict__, "picked": {}}
 
     def scores(self, model: Model, switches: Collection[str] = ()) -> np.ndarray:
