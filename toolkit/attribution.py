@@ -57,6 +57,10 @@ class Attribution:
         head = f"From {self.start:.4g} to {self.end:.4g}, a difference of {self.gap:.4g}, by switch:"
         return f"{head}\n{self.table.round(4).to_string(index=False)}"
 
+    def _repr_pretty_(self, printer: object, cycle: bool) -> None:
+        # Else a notebook's text is the dataclass's, whose last digits change from machine to machine.
+        printer.text(str(self))  # type: ignore[attr-defined]
+
     def _repr_html_(self) -> str:
         head, _ = str(self).split("\n", 1)
         return f'<div class="finding" tabindex="0" role="group" aria-label="Attribution"><p>{html.escape(head)}</p>{self.table.round(4).to_html(index=False, border=0)}</div>'
