@@ -120,3 +120,10 @@ def test_intervals_from_replicates_cover_the_truth():
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_notebook_shows_it_as_text_without_digits_that_change_from_machine_to_machine():
+    from IPython.core.formatters import PlainTextFormatter
+
+    found = shapley(tangled, ["a", "b"])
+    assert PlainTextFormatter()(found) == str(found)

@@ -45,6 +45,8 @@ def test_one_seed_gives_one_answer_and_numbers_are_paired():
     ("clusters", "replicates", "message"),
     [
         (["a", "a"], 10, "clusters: got 1; the bootstrap needs two at least"),
+        (["a", "b", None], 10, "clusters: got 1 missing of 3; each row needs one"),
+        ([1.0, 2.0, np.nan, np.nan], 10, "clusters: got 2 missing of 4; each row needs one"),
         (["a", "b"], 0, "replicates: got 0; it must be a whole number, 1 at least"),
     ],
 )
@@ -56,3 +58,17 @@ def test_what_it_refuses(clusters, replicates, message):
 def test_an_interval_of_many_undefined_replicates_is_refused():
     with pytest.raises(ValueError, match="draws: got 20 undefined of 100"):
         interval(np.r_[np.full(20, np.nan), np.arange(80.0)])
+
+
+def test_an_interval_is_of_one_number():
+    with pytest.raises(ValueError, match=r"draws: got shape \(50, 2\); it must be one number a replicate"):
+        interval(np.zeros((50, 2)))
+
+
+def test_every_row_of_a_cluster_is_drawn_as_often_as_the_others_wherever_it_stands():
+    seen = []
+    bootstrap(lambda w: seen.append(w) or 0.0, ["b", "a", "b", "c", "a"], replicates=20)
+    for weights in seen:
+        assert weights[0] == weights[2]
+        assert weights[1] == weights[4]
+        assert weights[[0, 1, 3]].sum() == 3

@@ -12,7 +12,8 @@ from toolkit.rules import count, level, number, one_of, share
     [
         (lambda: number("a", math.nan), r"a: got nan; it must be a finite number"),
         (lambda: number("a", "1"), r"a: got '1'; it must be a finite number"),
-        (lambda: number("a", 0, above=0), r"a: got 0; it must lie above 0"),
+        (lambda: number("a", 0, above=0), r"a: got 0; it must lie above 0$"),
+        (lambda: number("a", math.inf, above=0), r"a: got inf; it must lie above 0 and be finite"),
         (lambda: number("a", 3, below=3), r"a: got 3; it must lie below 3"),
         (lambda: level(1.0), r"alpha: got 1.0; it must lie strictly between 0 and 1"),
         (lambda: share("s", 1.2), r"s: got 1.2; it must lie in \[0, 1\]"),

@@ -93,3 +93,10 @@ def test_binder_installs_the_lock_and_then_the_package_alone():
     assert asked == ["-r ../requirements.txt"]
     assert os.access(ROOT / ".binder/postBuild", os.X_OK)
     assert "--no-deps" in read(".binder/postBuild")
+
+
+@needs_make
+def test_help_shows_every_target():
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.search(r"^\.PHONY: (.*)$", read("Makefile"), re.M)[1].split()
+    assert re.findall(r"^  (\w+) ", told, re.M) == targets

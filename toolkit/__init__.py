@@ -14,6 +14,7 @@ _SUBMODULES = (
     "attribution",
     "auc",
     "charts",
+    "data",
     "exercises",
     "experiments",
     "explore",

@@ -65,8 +65,9 @@ class Attribution:
         table = self.table.drop(columns=["error"] if self.exact else []).round(4)
         return table.assign(switch=[self.labels.get(name, name) for name in table["switch"]])
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
+    def _repr_pretty_(self, printer: object, cycle: bool) -> None:
+        # Else a notebook's text is the dataclass's, whose last digits change from machine to machine.
+        printer.text(str(self))  # type: ignore[attr-defined]
 
     def _repr_html_(self) -> str:
         head, _ = str(self).split("\n", 1)

@@ -65,18 +65,17 @@ def lines(
     }
     if series is not None:
         names = list(dict.fromkeys(data[series]))
-        encoding["color"] = _colour(series, names)
-        # Colour alone tells nothing to some readers: dashes differ too.
-        encoding["strokeDash"] = alt.StrokeDash(f"{series}:N", title=None, sort=names, legend=None)
+        # Else the legend would be as faint as bands, or of dashed points.
+        strokes: dict[str, Any] = {"symbolOpacity": 1, "symbolType": "stroke"}
+        encoding["color"] = _colour(series, names).legend(**strokes)
+        # Colour alone tells nothing to some readers: dashes differ too, in the legend as well.
+        dash = alt.StrokeDash(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
+        encoding["strokeDash"] = dash.legend(**strokes)
     layers = [alt.Chart(data).mark_line(point=points, strokeWidth=2, clip=True).encode(**encoding)]
     if low is not None and high is not None:
         band = alt.Chart(data).mark_area(opacity=0.2, clip=True)
         band = band.encode(x=encoding["x"], y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"))
-        if series is not None:
-            # Else the legend would be as faint as the bands.
-            colour = _colour(series, names).legend(symbolOpacity=1, symbolType="stroke")
-            band, layers[0] = band.encode(color=colour), layers[0].encode(color=colour)
-        layers.append(band)
+        layers.append(band if series is None else band.encode(color=encoding["color"]))
     if reference is not None:
         layers += _reference(reference, reference_label)
     if marker is not None:
@@ -110,7 +109,7 @@ def points(
     if series is not None:
         names = list(dict.fromkeys(data[series]))
         encoding["color"] = _colour(series, names)
-        encoding["shape"] = alt.Shape(f"{series}:N", title=None, sort=names, legend=None)
+        encoding["shape"] = alt.Shape(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
     layers = [alt.Chart(data).mark_point(filled=True, size=60, clip=True).encode(**encoding)]
     if reference is not None:
         layers += _reference(reference, reference_label)
@@ -183,8 +182,13 @@ def bars(
 ) -> alt.LayerChart:
     """One horizontal bar a category, in the order of the rows, with intervals where `low` and `high` are named.
 
-    `colour` names a column that groups the bars; `colours` maps its values to colours.
+    `colour` names a column that groups the bars; `colours` maps its values to colours. A bar that is
+    there twice is refused.
     """
+    given = [category] if colour is None else [category, colour]
+    if data.duplicated(given).any():
+        twice = ", ".join(str(value) for value in data.loc[data.duplicated(given), given].iloc[0])
+        raise ValueError(f"{', '.join(given)}: got {twice} twice; its bars would stand on each other")
     order = list(dict.fromkeys(data[category]))
     scale: dict[str, Any] = {
         "title": _title(value_title or value),
@@ -251,7 +255,11 @@ def waterfall(
 
     `start` is the first bar's label and height; the last bar, labelled `end`, stands at the
     start plus all `parts`. Bars that lower the running total and bars that raise it differ in colour.
+    A label that is there twice is refused.
     """
+    for name in parts:
+        if name in (start[0], end):
+            raise ValueError(f"parts: got {name!r}, which labels a total; its bars would stand on each other")
     total = start[1]
     rows = [{"step": start[0], "from": 0.0, "to": total, "kind": "total"}]
     for name, size in parts.items():
@@ -343,9 +351,10 @@ def _tooltip(data: pd.DataFrame, *columns: str) -> list[alt.Tooltip]:
     ]
 
 
-def _title(text: str) -> list[str]:
+def _title(text: str) -> str | list[str]:
     # On a phone an axis has room for about so many letters a line.
-    return textwrap.wrap(text, 40) or [""]
+    lines = textwrap.wrap(text, 40)
+    return lines if len(lines) > 1 else text
 
 
 def _axis(number_format: str) -> alt.Axis:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # A path of thousands of rows is for `table`, not for the page.
 _ROWS = 20
+# Characters of a chart's title that a window of 360 pixels shows.
+_TITLE = 44
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class Finding:
     Raises
     ------
     ValueError
-        If the interval's ends are swapped, `p` is no probability, `n` is negative,
-        or the verdict is empty.
+        If the interval's ends are swapped, `p` is no probability, `n` or `se` is negative, `alpha`
+        isn't strictly between 0 and 1, or the verdict is empty.
 
     Examples
     --------
@@ -82,6 +85,8 @@ class Finding:
             raise ValueError(f"p: got {self.p}; it must lie in [0, 1]")
         if self.n < 0:
             raise ValueError(f"n: got {self.n}; it must not be negative")
+        if self.se < 0:
+            raise ValueError(f"se: got {self.se}; it must not be negative")
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha: got {self.alpha}; it must lie strictly between 0 and 1")
 
@@ -135,12 +140,15 @@ class Finding:
         row = pd.DataFrame(
             {"low": [self.ci[0]], "estimate": [self.estimate], "high": [self.ci[1]], "zero": [0.0]}
         )
-        base = alt.Chart(row, title=self.verdict)
-        return (
-            base.mark_rule(strokeDash=[4, 4]).encode(x=alt.X("zero:Q", title=label))
-            + base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q")
-            + base.mark_point(filled=True, size=90).encode(x="estimate:Q")
-        ).properties(height=60)
+        base = alt.Chart(row)
+        layers = [
+            base.mark_rule(strokeDash=[4, 4]).encode(x=alt.X("zero:Q", title=label)),
+            base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q"),
+            base.mark_point(filled=True, size=90).encode(x="estimate:Q"),
+        ]
+        # In lines that a phone has room for: a longer one would be cut off.
+        title = alt.Title(textwrap.wrap(self.verdict, _TITLE))
+        return alt.LayerChart(layer=layers, title=title).properties(height=60)
 
 
 def figure(value: float, *, signed: bool = False) -> str:

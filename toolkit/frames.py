@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
+import narwhals.selectors as ncs
 import numpy as np
 import pandas as pd
 
@@ -24,6 +25,10 @@ def read_columns(
     keep: bool = False,
 ) -> pd.DataFrame:
     """A copy of the named columns as a pandas frame, refused where they aren't complete.
+
+    Equal values give equal columns whichever library held them: plain NumPy numbers (missing ones are
+    nan), no categories, rows numbered from 0. Decimals and 128-bit integers, which DuckDB makes of
+    literals and of sums, become floats.
 
     Parameters
     ----------
@@ -66,9 +71,11 @@ def read_columns(
     if absent:
         raise ValueError(f"{name}: got columns {have}; it must have {', '.join(absent)}")
     wanted = have if keep else list(dict.fromkeys(columns))
-    selected = table.select(*wanted)
+    selected = table.select(*wanted).with_columns(
+        ncs.by_dtype(nw.Decimal, nw.Int128, nw.UInt128).cast(nw.Float64)
+    )
     eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
-    result: pd.DataFrame = eager.to_pandas().copy()
+    result: pd.DataFrame = eager.to_pandas().reset_index(drop=True).apply(_plain)
     if result.empty:
         raise ValueError(f"{name}: got no row; it must have one at least")
     for column in columns:
@@ -82,7 +89,7 @@ def read_columns(
             )
     for column in dict.fromkeys([*labels, *propensities, *numbers]):
         values = result[column]
-        if not pd.api.types.is_numeric_dtype(values):
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_complex_dtype(values):
             raise ValueError(f"{column}: got {values.dtype} in {name}; it must be numbers")
         there = values.notna()
         if column in labels:
@@ -99,3 +106,17 @@ def read_columns(
             f"{', '.join(key)}: got {again:,} repeated of {len(result):,}; each must be in {name} once"
         )
     return result
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """A column as NumPy has it, so that no diagnostic meets pd.NA or a category without rows."""
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    dtype = getattr(dtype, "numpy_dtype", dtype)
+    nullable_boolean = (
+        pd.api.types.is_object_dtype(dtype) and pd.api.types.infer_dtype(values, skipna=True) == "boolean"
+    )
+    if nullable_boolean or getattr(dtype, "kind", "O") in "biuf":
+        return values.astype("float64" if values.isna().any() else dtype)
+    return values.astype(dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values

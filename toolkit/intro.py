@@ -131,6 +131,13 @@ def attribution(
         Bootstrap replicates; none, no intervals.
     rng : int
         For the replicates.
+
+    Examples
+    --------
+    >>> from toolkit.world import Settings
+    >>> found = attribution(tell(Settings(items=50, requests=100, days=33)), replicates=0)
+    >>> len(found.parts), abs(sum(found.parts.values()) - found.gap) < 1e-12
+    (6, True)
     """
     users = story.production.user
     draws = np.random.default_rng(rng)
@@ -173,6 +180,13 @@ def claimed_to_measured(
     model : "leaky" or "point-in-time"
     rng : int
         For the split of users.
+
+    Examples
+    --------
+    >>> from toolkit.world import Settings
+    >>> claimed, parts = claimed_to_measured(tell(Settings(items=50, requests=100, days=33)))
+    >>> list(parts)[-1]
+    'Luck of the A/B test'
     """
     found = attribution(story, model=model, replicates=0)
     served, days = arms(story, model)

@@ -35,7 +35,8 @@ def bootstrap(
     Raises
     ------
     ValueError
-        If there are fewer than two clusters, or `replicates` isn't a positive whole number.
+        If there are fewer than two clusters, a row has none, or `replicates` isn't a positive whole
+        number.
 
     References
     ----------
@@ -50,6 +51,9 @@ def bootstrap(
     """
     count("replicates", replicates)
     code, names = pd.factorize(np.asarray(clusters))
+    # Factorized, a missing cluster is -1: its rows would get the last cluster's weight.
+    if (code < 0).any():
+        raise ValueError(f"clusters: got {int((code < 0).sum())} missing of {len(code)}; each row needs one")
     if len(names) < 2:
         raise ValueError(f"clusters: got {len(names)}; the bootstrap needs two at least")
     draw = np.random.default_rng(rng)
@@ -59,13 +63,21 @@ def bootstrap(
     return np.array([statistic(times[code].astype(float)) for times in drawn])
 
 
-def interval(draws: np.ndarray, *, alpha: float = 0.05) -> tuple[float, float]:
+def interval(draws: Any, *, alpha: float = 0.05) -> tuple[float, float]:
     """The percentile interval of bootstrap replicates; those that are nan (undefined) are left out.
+
+    Parameters
+    ----------
+    draws : array of shape (replicates,)
+        Of one number: a column of what `bootstrap` returns for several.
+    alpha : float
+        One minus the level of the interval.
 
     Raises
     ------
     ValueError
         If more than one replicate in twenty is undefined: the interval would be of another population.
+        If `draws` holds several numbers a replicate: their interval would mix them.
 
     Examples
     --------
@@ -73,6 +85,9 @@ def interval(draws: np.ndarray, *, alpha: float = 0.05) -> tuple[float, float]:
     (2.5, 97.5)
     """
     level(alpha)
+    draws = np.asarray(draws, dtype=float)
+    if draws.ndim != 1:
+        raise ValueError(f"draws: got shape {draws.shape}; it must be one number a replicate")
     there = draws[np.isfinite(draws)]
     if len(there) < 0.95 * len(draws) or not len(there):
         raise ValueError(

@@ -19,7 +19,10 @@ def number(name: str, value: float, *, above: float = -math.inf, below: float = 
     ValueError: noise: got 0.0; it must lie above 0
     """
     if not _is_number(value) or not above < value < below:
-        raise ValueError(f"{name}: got {value!r}; it must {_between(above, below, 'lie strictly between')}")
+        rule = _between(above, below, "lie strictly between")
+        if not _is_number(value) and "finite" not in rule:
+            rule += " and be finite"
+        raise ValueError(f"{name}: got {value!r}; it must {rule}")
     return float(value)
 
 

@@ -316,6 +316,19 @@ def validate_all(frames: Mapping[str, Any]) -> None:
     ----------
     frames : mapping of table name to frame
         Any of the nine.
+
+    Raises
+    ------
+    ValueError
+        As `validate`; or with the table, its parent, and how many rows the parent lacks.
+
+    Examples
+    --------
+    >>> day = pd.Timestamp("2026-03-02", tz="UTC")
+    >>> users = pd.DataFrame({"experiment": "new", "user_id": [1, 1], "arm": "control", "ts": day})
+    >>> validate_all({"assignments": users})
+    Traceback (most recent call last):
+    ValueError: assignments: experiment, user_id: each at most once (broken by 1 row)
     """
     for name, frame in frames.items():
         validate(frame, name)
@@ -333,7 +346,13 @@ def validate_all(frames: Mapping[str, Any]) -> None:
 
 
 def data_dictionary(table: str) -> pd.DataFrame:
-    """What each column of a table means: `column`, `a value is`, `meaning`."""
+    """What each column of a table means: `column`, `a value is`, `meaning`.
+
+    Examples
+    --------
+    >>> data_dictionary("outcomes")["column"].tolist()
+    ['request_id', 'item_id', 'y', 'label_ts']
+    """
     rows = [(column.name, column.rule, column.meaning) for column in _schema(table).columns]
     if SCHEMA[table].features:
         rows.append(

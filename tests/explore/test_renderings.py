@@ -185,3 +185,18 @@ def test_a_still_chart_draws_from_its_numbers():
     html = page.still("Title", chart.to_dict())
     assert '"columns":[[1,2]]' in html
     assert 'aria-label="Chart: Title"' in html
+
+
+def test_the_digest_reads_globals_and_not_attributes_of_their_name(monkeypatch):
+    def drawn(function):
+        return states.fingerprint(explore(k=[1, 2])(function))
+
+    def waterfall(k):
+        return alt.waterfall, f"{k}"
+
+    before = drawn(waterfall)
+    # Once a notebook has defined it, a demo's name is also that of the chart form which it calls.
+    monkeypatch.setitem(globals(), "waterfall", object())
+    assert drawn(waterfall) == before
+    monkeypatch.setitem(globals(), "alt", pd)
+    assert drawn(waterfall) != before

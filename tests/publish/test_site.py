@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, chapter_demos
+from conftest import ROOT
 
-from toolkit.publish.notebooks import chapters, pages
+from toolkit.publish.notebooks import chapter_demos, chapters, pages
 
 pytestmark = pytest.mark.browser
 

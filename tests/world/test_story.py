@@ -1,5 +1,6 @@
 """The opening story comes out on three seeds, and goes away where its causes do."""
 
+import joblib
 import numpy as np
 import pytest
 
@@ -104,3 +105,11 @@ def test_the_same_seed_tells_the_same_story_in_any_order():
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_story_s_digest_does_not_depend_on_what_it_has_been_asked():
+    told = tell(SMALL, seed=3)
+    before = joblib.hash(told)
+    told.lift({"population"})
+    assert joblib.hash(told) == before
+    assert joblib.hash(tell(SMALL, missing=0.2, seed=3)) != before

@@ -142,7 +142,13 @@ def check(name: str, answer: float | EllipsisType) -> Feedback:
 
 
 def names() -> list[str]:
-    """The names of all exercises, as `check` takes them."""
+    """The names of all exercises, as `check` takes them.
+
+    Examples
+    --------
+    >>> "multiple_comparisons/pocock" in names()
+    True
+    """
     found = []
     for module in pkgutil.iter_modules(__path__):
         if module.name != "rendering":

@@ -46,6 +46,17 @@ def looks_by_day(
     ------
     ValueError
         If the experiment or the arm isn't there, there aren't two arms, or a user is assigned twice.
+
+    Examples
+    --------
+    >>> start = pd.Timestamp("2026-03-02", tz="UTC")
+    >>> users = pd.DataFrame({"experiment": "new", "user_id": range(4), "arm": ["control", "treatment"] * 2,
+    ...     "ts": start})
+    >>> log = pd.DataFrame({"request_id": range(4), "item_id": 7, "user_id": range(4),
+    ...     "ts": start + pd.to_timedelta([1, 2, 30, 31], unit="h")})
+    >>> outcomes = pd.DataFrame({"request_id": range(4), "item_id": 7, "y": [0, 1, 0, 0]})
+    >>> looks_by_day(users, log, outcomes, experiment="new")[["users", "estimate"]].values.tolist()
+    [[2.0, 1.0], [4.0, 0.5]]
     """
     users, events, treated = _joined(assignments, serving_log, outcomes, experiment, value, treatment)
     control = two_arms(users["arm"], treatment)[0]
@@ -86,6 +97,15 @@ def users_by_entry(
     DataFrame
         `user_id`, `arm`, `ts` (of assignment) and the metric's column: its sum over the user's
         impressions since then, 0 for a user without any.
+
+    Examples
+    --------
+    >>> start = pd.Timestamp("2026-03-02", tz="UTC")
+    >>> users = pd.DataFrame({"experiment": "new", "user_id": [1, 2], "arm": ["control", "treatment"], "ts": start})
+    >>> log = pd.DataFrame({"request_id": [1, 2], "item_id": 7, "user_id": 1, "ts": start + pd.Timedelta("1h")})
+    >>> outcomes = pd.DataFrame({"request_id": [1, 2], "item_id": 7, "y": [1, 1]})
+    >>> users_by_entry(users, log, outcomes, experiment="new")["y"].tolist()
+    [2.0, 0.0]
     """
     users, events, _ = _joined(assignments, serving_log, outcomes, experiment, value, treatment)
     sums = events.groupby("user_id")[value].sum().reindex(users["user_id"], fill_value=0.0)
@@ -94,7 +114,13 @@ def users_by_entry(
 
 
 def two_arms(arms: pd.Series, treatment: str) -> tuple[str, str]:
-    """The control's and the treatment's name, refused unless there are just these two."""
+    """The control's and the treatment's name, refused unless there are just these two.
+
+    Examples
+    --------
+    >>> two_arms(pd.Series(["treatment", "old", "old"]), "treatment")
+    ('old', 'treatment')
+    """
     names = sorted(arms.unique())
     if len(names) != 2 or treatment not in names:
         raise ValueError(f"treatment: got {treatment!r}; it must be one of two arms, and there are {names}")

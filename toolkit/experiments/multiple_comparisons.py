@@ -155,6 +155,13 @@ def sequential_ci(
     References
     ----------
     Johari et al. (2017), KDD; Howard et al. (2021), Annals of Statistics.
+
+    Examples
+    --------
+    >>> draws = np.random.default_rng(0)
+    >>> units = pd.DataFrame({"y": draws.normal(size=2000), "arm": ["control", "treatment"] * 1000, "ts": range(2000)})
+    >>> sequential_ci(units, tau=0.1).verdict
+    '0 lies inside at all of the 1,901 sizes looked at: nothing is decided yet.'
     """
     table = read_columns(units, "units", [value, arm, ts]).sort_values(ts, ignore_index=True, kind="stable")
     two_arms(table[arm], treatment)
@@ -297,6 +304,12 @@ def launch_bias(
     References
     ----------
     Lee and Shen (2018), "Winner's Curse", KDD.
+
+    Examples
+    --------
+    >>> year = pd.DataFrame({"estimate": [2.4, -0.3, 0.8, 3.1, 0.1, -1.2], "se": 1.0})
+    >>> bool(0 < launch_bias(year).estimate < 2.4 + 3.1)
+    True
     """
     table = read_columns(experiments, "experiments", [estimate, se], keep=True)
     if len(table) < 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import gzip
 import hashlib
 import inspect
@@ -198,8 +199,10 @@ def _add_value(digest: Any, value: Any, seen: set[int]) -> None:
 
 
 def _names(code: CodeType) -> set[str]:
+    """The globals that a piece of code reads; not its attributes, which may be called as a global is."""
     inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*(_names(constant) for constant in inner))
+    read = {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return read.union(*(_names(constant) for constant in inner))
 
 
 def _progress(name: str, done: int, count: int) -> None:

@@ -44,6 +44,29 @@ def _files(entry: dict[str, Any]) -> Iterator[str]:
         yield from _files(inner)
 
 
+def chapter_demos(path: Path) -> list[Any]:
+    """Run a chapter's code as plain Python, in its folder, and return the demos that it defines."""
+    import linecache
+
+    from toolkit.explore import Demo
+
+    names: dict[str, Any] = {"__name__": "__main__"}
+    before = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        for place, cell in enumerate(nbformat.read(path, as_version=4).cells):
+            if cell.cell_type == "code":
+                file = f"{path}#{place}"
+                # Registered as source, so that errors and digests of a demo's code find their lines; ending
+                # in a new line as in a kernel, or the digests would differ.
+                source = cell.source + "\n"
+                linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+                exec(compile(source, file, "exec"), names)
+    finally:
+        os.chdir(before)
+    return [value for value in names.values() if isinstance(value, Demo)]
+
+
 def normal_form(notebook: Any) -> Any:
     """A notebook without what changes from run to run: counts, ids, widget state, rich outputs."""
     made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,11 @@ class Slates:
     rates: dict[tuple[bool, int], np.ndarray] = field(default_factory=dict)
     passing: dict[int, np.ndarray] = field(default_factory=dict)
     sums: dict[tuple[float, ...], np.ndarray] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy sent to a worker, and a digest, don't depend on what has been asked so far.
+        rows = {"world": self.world, "day": self.day, "request": self.request, "candidate": self.candidate}
+        return {**rows, "rates": {}, "passing": {}, "sums": {}}
 
     def take(self, of_all: np.ndarray) -> np.ndarray:
         """The rows' part of an array over days, requests and candidates."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -45,6 +45,10 @@ class Story:
     lost: tuple[np.ndarray, np.ndarray]  # notebook's and production's draws: below `missing`, no key
     # Filled when asked for: the same pick serves several environments.
     picked: dict[tuple[Model, float, frozenset[str]], np.ndarray] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # As of its slates: what has been asked so far is no part of the story.
+        return {**self.__dict__, "picked": {}}
 
     def scores(self, model: Model, switches: Collection[str] = ()) -> np.ndarray:
         """The scores that a model gives all rows of an environment's slates."""
