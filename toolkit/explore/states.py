@@ -94,25 +94,27 @@ def _compute(demo: Demo) -> dict[tuple[Value, ...], State]:
 
     grid = demo.grid()
     start = time.perf_counter()
-    # Once to warm what the demo's states share, once more to see what a state costs and that it is pure.
-    first = demo.compute(demo.default)
-    warm = time.perf_counter()
-    again = demo.compute(demo.default)
-    cost = time.perf_counter() - warm
+    # Twice, to see that it is pure.
+    first, again = demo.compute(demo.default), demo.compute(demo.default)
     if _canonical(first) != _canonical(again):
         raise DemoError(
             f"demo {demo.name!r}, state {demo.describe(demo.default)}: two runs gave different charts or "
             "readouts; fix its random seeds inside the function"
         )
-    cores = os.cpu_count() or 1
-    if cores == 1 or cost * len(grid) < _WORTH_WORKERS:
-        cores = 1
-        found = []
-        for values in grid:
-            found.append(demo.compute(values))
-            _progress(demo.name, len(found), len(grid))
-    else:
-        found = _in_parallel(demo, grid, cores)
+    # In this process until it has shown that the rest is worth workers: what the default state costs, warmed
+    # by its first run, says nothing of a state that simulates a world of its own.
+    found: list[State] = []
+    for values in grid:
+        found.append(demo.compute(values))
+        _progress(demo.name, len(found), len(grid))
+        spent = time.perf_counter() - start
+        to_come = spent / len(found) * (len(grid) - len(found))
+        if min(spent, to_come) > _WORTH_WORKERS:
+            break
+    cores, rest = 1, grid[len(found) :]
+    if rest:
+        cores = os.cpu_count() or 1
+        found += _in_parallel(demo, rest, cores) if cores > 1 else [demo.compute(values) for values in rest]
     seconds = time.perf_counter() - start
     _say(f"{demo.name}: {len(grid)} states in {seconds:.1f} s on {cores} core{'s' * (cores > 1)}")
     return {tuple(values.values()): state for values, state in zip(grid, found, strict=True)}
