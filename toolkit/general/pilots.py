@@ -15,8 +15,9 @@ from scipy.stats import norm
 from toolkit.rules import count, number, share
 
 # Shadow logging of the raw signals: its reading's correlation with the build's value, and its cost as a
-# share of the build's.
+# share of the build's. A batch pilot on what is there already costs little.
 STAGED_CORRELATION, STAGED_COST = 0.95, 0.1
+PILOT_COST = 0.02
 
 
 def expected_gain(mean: float, sd: float) -> float:
@@ -100,8 +101,8 @@ def at_face_value(mean: float, sd: float, *, correlation: float, handicap: float
 def policies(mean: float, sd: float, *, correlation: float, build_cost: float = 1.0) -> pd.DataFrame:
     """The expected value of four ways to decide on a build, in closed form.
 
-    Always build; never; build where a free pilot's reading makes the expected value positive;
-    or the same with shadow logging, which tells more and costs a tenth of the build.
+    Always build; never; build where a pilot's reading makes the expected value positive; or the
+    same with shadow logging, which tells more and costs more.
 
     Parameters
     ----------
@@ -110,7 +111,8 @@ def policies(mean: float, sd: float, *, correlation: float, build_cost: float = 
     correlation : float
         Of the pilot's reading with that value, in [0, 1].
     build_cost : float
-        Cost of the build (already taken from `mean`): it sets the price of the shadow logs.
+        Cost of the build (already taken from `mean`): a pilot costs a fiftieth of it, shadow
+        logging a tenth.
 
     Returns
     -------
@@ -179,7 +181,8 @@ def policies_by_mean(
     correlation, build_cost : float
         As in `policies`, in standard deviations of the value.
     handicap : float, optional
-        Where given, the pilot is read at face value, with this handicap.
+        Where given, the pilot is read at face value, with this handicap; else by the expected
+        value that its reading leaves.
 
     Returns
     -------
@@ -191,7 +194,7 @@ def policies_by_mean(
         told = policies(mean, 1.0, correlation=correlation, build_cost=build_cost)
         if handicap is not None:
             believed = at_face_value(mean, 1.0, correlation=correlation, handicap=handicap)
-            told.loc[told["policy"] == "pilot", "value"] = believed
+            told.loc[told["policy"] == "pilot", "value"] = believed - PILOT_COST * build_cost
         parts.append(told.assign(mean=mean, added=told["value"] - max(mean, 0.0)))
     return pd.concat(parts, ignore_index=True)[["mean", "policy", "added"]]
 
@@ -231,7 +234,7 @@ def pilot_correlation(latency: float, *, half_life_spread: float, value_spread: 
 
 def _gates(correlation: float, build_cost: float) -> list[tuple[str, float, float]]:
     return [
-        ("pilot", correlation, 0.0),
+        ("pilot", correlation, PILOT_COST * build_cost),
         ("shadow logs first", STAGED_CORRELATION, STAGED_COST * build_cost),
     ]
 

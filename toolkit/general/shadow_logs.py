@@ -40,7 +40,7 @@ def rate_read(slates: Slates, late: Any) -> np.ndarray:
     """
     lates = np.broadcast_to(np.asarray(late), len(slates.day))
     values = np.empty(slates.day.shape)
-    for day, lag in {(int(d), int(l)) for d, l in zip(slates.day[:, 0], lates, strict=True)}:
+    for day, lag in sorted(set(zip(slates.day[:, 0].tolist(), lates.tolist(), strict=True))):
         here = (slates.day[:, 0] == day) & (lates == lag)
         of_day = rate_at(slates.world, day, as_of=True, lag=lag)
         values[here] = of_day[slates.request[here], slates.candidate[here]]
