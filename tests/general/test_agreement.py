@@ -26,7 +26,9 @@ def proposals(teams, chance, *, order, alike, rng, count=4000):
 
 
 @pytest.mark.parametrize("order", ["one after another", "at the same time"])
-@pytest.mark.parametrize(("teams", "chance", "alike"), [(1, 0.5, 0.0), (4, 0.7, 0.0), (4, 0.7, 0.5), (3, 0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("teams", "chance", "alike"), [(1, 0.5, 0.0), (4, 0.7, 0.0), (4, 0.7, 0.5), (3, 0.5, 1.0)]
+)
 def test_time_and_chance_are_those_of_acted_out_reviews(teams, chance, alike, order):
     times, rounds = proposals(teams, chance, order=order, alike=alike, rng=np.random.default_rng(0))
     error = times.std() / np.sqrt(len(times))

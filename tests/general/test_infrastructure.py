@@ -57,10 +57,10 @@ def test_intervals_cover_the_true_difference_and_p_is_uniform_without_one():
     big, labels = replay(100_000, seed=99, full_noise=0.6)
     truth = auc(labels["y"], big["f_full"]) - auc(labels["y"], big["f_now"])
     assert truth > 0.04
-    covered, ps, runs = {"gain": 0, "none": 0}, [], 400
+    covered, ps, runs = {"gain": 0, "none": 0}, [], 300
     for seed in range(runs):
         for name, noise, expected in (("gain", 0.6, truth), ("none", 1.0, 0.0)):
-            log, labels = replay(150, seed=seed, full_noise=noise)
+            log, labels = replay(seed=seed, full_noise=noise)
             found = handicap_bounds(log, labels, now="f_now", full="f_full", replicates=200, rng=seed)
             covered[name] += found.ci[0] <= expected <= found.ci[1]
             if name == "none":
@@ -204,7 +204,11 @@ LOG, LABELS = replay(30)
         (lambda a, b: (a, b.assign(y=1)), {}, r"y: got \[1\] in a part of the judged rows"),
         (lambda a, b: (a.assign(explored=False), b), {}, "explored: got no row drawn at random"),
         (lambda a, b: (a.assign(explored=2), b), {}, "explored: got int64; it must be true or false"),
-        (lambda a, b: (a.assign(f_age=-1.0), b), {"latency": "f_age"}, "f_age: got -1.0; a latency isn't neg"),
+        (
+            lambda a, b: (a.assign(f_age=-1.0), b),
+            {"latency": "f_age"},
+            "f_age: got -1.0; a latency isn't neg",
+        ),
         (lambda a, b: (a.assign(user_id=1), b), {}, "clusters: got 1; the bootstrap needs two"),
         (lambda a, b: (a, b), {"full": []}, "full: got no column"),
         (lambda a, b: (a, b), {"folds": 1}, "folds: got 1; it must be a whole number, 2 at least"),

@@ -32,7 +32,9 @@ def test_where_items_change_within_hours_the_late_pilot_gains_nothing_and_the_fr
 
 
 def test_it_goes_away_where_items_change_slowly_or_not_at_all():
-    slow = lifts_by_lateness(world_of(half_life=3.0), SERVED, trained_on=TRAINED).set_index("days_late")["lift"]
+    slow = lifts_by_lateness(world_of(half_life=3.0), SERVED, trained_on=TRAINED).set_index("days_late")[
+        "lift"
+    ]
     assert slow[1] > 0.1
     still = lifts_by_lateness(world_of(quality_weight=0.0), SERVED, trained_on=TRAINED)["lift"]
     # Nothing changes: a later reading is as good, and four weeks of clicks are better than a day's.
@@ -91,5 +93,7 @@ def test_the_shadow_log_is_two_of_the_nine_tables_with_features_of_its_own():
 def test_training_after_serving_and_a_lateness_that_is_none_are_refused(fast):
     with pytest.raises(ValueError, match="late: got -1; it must be a whole number"):
         deployed(fast, SERVED, trained_on=TRAINED, late=-1)
-    with pytest.raises(ValueError, match=r"trained_on: got range\(17, 32\); it must end before range\(31, 45\)"):
+    with pytest.raises(
+        ValueError, match=r"trained_on: got range\(17, 32\); it must end before range\(31, 45\)"
+    ):
         deployed(fast, SERVED, trained_on=range(17, 32), late=1)

@@ -152,7 +152,7 @@ def break_even_latency(fresh: float, incumbent: float, *, half_life: float = 1.0
 
 
 def by_latency(
-    fresh: float, incumbent: float, *, kept: float = 1.0, longest: float = 3.0, steps: int = 60
+    fresh: float, incumbent: float, *, kept: float = 1.0, longest: float = 3.0, steps: int = 24
 ) -> pd.DataFrame:
     """R2 of the pilot, the full build and the incumbent over the pilot's latency, in half-lives.
 
@@ -160,27 +160,28 @@ def by_latency(
     -------
     DataFrame
         `latency`, `deployment`, `r2`; and `low` to `high`, which spans from the incumbent to the
-        full build where the pilot loses and the build wins, and nothing elsewhere.
+        full build where the pilot loses and the build wins, and nothing elsewhere. Lines that don't
+        bend have only their ends.
     """
     turn = break_even_latency(fresh, incumbent, kept=kept)
-    # The region begins at the break-even itself, not at the next step.
-    ends = [turn, turn + 1e-9] if 0 < turn < longest else []
-    latency = np.sort(np.r_[np.linspace(0, longest, steps + 1), ends])
-    pilot = fresh * kept * 4.0**-latency
-    wrong = (pilot < incumbent) & (latency > turn) & (fresh > incumbent)
-    wrong |= (fresh * kept < incumbent < fresh) & (latency >= 0)
+    falling = np.linspace(0, longest, steps + 1)
+    # The region begins at the break-even itself: where no latency is short enough, at 0.
+    ends = np.array([0.0, turn, turn, longest] if 0 < turn < longest else [0.0, longest])
+    after = np.array([False, False, True, True] if 0 < turn < longest else [turn == 0] * 2)
+    wrong = after & (fresh > incumbent)
+    pilot = fresh * kept * 4.0**-falling
     lines = {
-        "pilot": (pilot, pilot, pilot),
-        "full build": (fresh, np.where(wrong, incumbent, fresh), fresh),
-        "incumbent": (incumbent, incumbent, incumbent),
+        "pilot": (falling, pilot, pilot, pilot),
+        "full build": (ends, fresh, np.where(wrong, incumbent, fresh), fresh),
+        "incumbent": (ends, incumbent, incumbent, incumbent),
     }
     return pd.concat(
         [
             pd.DataFrame({"latency": latency, "deployment": name, "r2": r2, "low": low, "high": high})
-            for name, (r2, low, high) in lines.items()
+            for name, (latency, r2, low, high) in lines.items()
         ],
         ignore_index=True,
-    )
+    ).round(4)
 
 
 def _latency(value: float) -> None:

@@ -172,7 +172,7 @@ def simulated_policies(
 
 
 def policies_by_mean(
-    *, correlation: float, build_cost: float = 1.0, handicap: float | None = None, steps: int = 60
+    *, correlation: float, build_cost: float = 1.0, handicap: float | None = None, steps: int = 24
 ) -> pd.DataFrame:
     """What each policy adds to the better of always and never, over the mean in standard deviations.
 
@@ -187,7 +187,7 @@ def policies_by_mean(
     Returns
     -------
     DataFrame
-        `mean`, `policy`, `added`.
+        `mean`, `policy`, `added`; always and never, which bend only at 0, have three rows each.
     """
     parts = []
     for mean in np.linspace(-3, 3, steps + 1):
@@ -196,7 +196,9 @@ def policies_by_mean(
             believed = at_face_value(mean, 1.0, correlation=correlation, handicap=handicap)
             told.loc[told["policy"] == "pilot", "value"] = believed - PILOT_COST * build_cost
         parts.append(told.assign(mean=mean, added=told["value"] - max(mean, 0.0)))
-    return pd.concat(parts, ignore_index=True)[["mean", "policy", "added"]]
+    table = pd.concat(parts, ignore_index=True)[["mean", "policy", "added"]]
+    bends = table["policy"].isin(["pilot", "shadow logs first"]) | table["mean"].isin([-3.0, 0.0, 3.0])
+    return table[bends].sort_values("policy", kind="stable", ignore_index=True).round(4)
 
 
 def pilot_correlation(latency: float, *, half_life_spread: float, value_spread: float = 0.5) -> float:
