@@ -133,7 +133,7 @@ def test_only_rows_drawn_at_random_are_judged_but_all_are_fitted_on():
 
 @pytest.fixture(scope="module")
 def foobar():
-    return shadow_log(simulate(Settings(items=100, half_life=0.5)), range(17, 45))
+    return shadow_log(simulate(Settings(items=50, half_life=0.25)), range(17, 45))
 
 
 def test_at_foobar_the_stream_s_rate_gains_and_the_daily_one_does_not(foobar):
@@ -146,7 +146,7 @@ def test_at_foobar_the_stream_s_rate_gains_and_the_daily_one_does_not(foobar):
 
 def test_the_interval_holds_the_gain_on_every_candidate_of_the_next_days():
     # The world knows every candidate's outcome, so what replay can only estimate from a few thousand rows is known.
-    world = simulate(Settings(items=100, half_life=0.5))
+    world = simulate(Settings(items=50, half_life=0.25))
     log, labels = shadow_log(world, range(17, 45))
     found = handicap_bounds(log, labels, now=NOW, full=[*NOW, "f_rate_stream"], replicates=200)
     from toolkit.general.shadow_logs import rate_read
@@ -166,7 +166,7 @@ def test_the_interval_holds_the_gain_on_every_candidate_of_the_next_days():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_where_items_never_change_the_stream_gains_nothing(seed):
-    log, labels = shadow_log(simulate(Settings(items=100, quality_weight=0.0), rng=seed), range(17, 45))
+    log, labels = shadow_log(simulate(Settings(items=50, quality_weight=0.0), rng=seed), range(17, 45))
     found = handicap_bounds(log, labels, now=NOW, full=[*NOW, "f_rate_stream"], replicates=200)
     # Nor does it lose: a day's clicks are a few more of what four weeks already tell.
     assert -0.004 < found.ci[0] < 0.0005

@@ -29,7 +29,7 @@ __all__ = ["break_even_latency", "handicap_bounds", "pilot_voi"]
 Signals = str | Sequence[str]
 
 _KEY = ["request_id", "item_id"]
-# A latency with more values than this is cut into as many groups less one, equally large.
+# A latency with more values than this is cut into thirds.
 _GROUPS = 4
 
 
@@ -62,7 +62,8 @@ def handicap_bounds(
         it is.
     latency : str, optional
         The column that says how old the full signals were when they were written, in any unit, not
-        negative. The table then splits by it, and the fitted model knows it.
+        negative. The table then splits by it, and fitted weights of the full signals are each
+        group's own.
     explored_only : bool
         Whether to judge on the rows drawn at random alone (`explored`); all are used for fitting.
         Else the answer is of the rows that the policy in place liked.
@@ -116,18 +117,19 @@ def handicap_bounds(
         fold = (draw.permutation(len(users)) % folds)[code]
     y = rows["y"].to_numpy(int)
     late = np.zeros(len(rows)) if latency is None else rows[latency].to_numpy(float)
+    ages = _by_latency(late)
     judged = rows["explored"].to_numpy(bool) if explored_only else np.ones(len(rows), dtype=bool)
     for place in np.unique(fold):
         there = np.unique(y[judged & (fold == place)])
         if len(there) < 2:
             raise ValueError(f"y: got {there.tolist()} in a part of the judged rows; both 0 and 1 must occur")
     scores = [
-        rows[given].to_numpy(float) if isinstance(given, str) else _fitted(rows[list(given)], y, fold, about)
-        for given, about in ((now, np.zeros(len(rows))), (full, late))
+        rows[given].to_numpy(float) if isinstance(given, str) else _fitted(rows[list(given)], y, fold, kinds)
+        for given, kinds in ((now, []), (full, list(ages.values())))
     ]
 
+    groups = {name: mask[judged] for name, mask in {"all": judged, **ages}.items() if mask[judged].any()}
     y, late, fold, user = y[judged], late[judged], fold[judged], rows["user_id"].to_numpy()[judged]
-    groups = {"all": np.ones(len(y), dtype=bool), **_by_latency(late)}
     rankings = [
         [
             (part, [Ranking(y[part], score[judged][part]) for score in scores])
@@ -220,11 +222,14 @@ def _read(
     return rows
 
 
-def _fitted(features: pd.DataFrame, y: np.ndarray, fold: np.ndarray, late: np.ndarray) -> np.ndarray:
-    """Each row's score by a logistic regression on the other parts' rows; it may trust late signals less."""
+def _fitted(features: pd.DataFrame, y: np.ndarray, fold: np.ndarray, ages: list[np.ndarray]) -> np.ndarray:
+    """Each row's score by a logistic regression on the other parts' rows, with weights for each age of its own."""
     columns, score = features.to_numpy(float), np.empty(len(y))
-    if late.min() < late.max():
-        columns = np.column_stack([columns, columns * late[:, None], late])
+    if ages:
+        # A build would be trained at its own latency: stale rows mustn't lower the weight of fresh ones.
+        columns = np.column_stack(
+            [np.column_stack([columns, np.ones(len(y))]) * age[:, None] for age in ages]
+        )
     for place in np.unique(fold):
         here = fold == place
         if len(np.unique(y[~here])) < 2:
@@ -235,11 +240,11 @@ def _fitted(features: pd.DataFrame, y: np.ndarray, fold: np.ndarray, late: np.nd
 
 
 def _by_latency(late: np.ndarray) -> dict[str, np.ndarray]:
+    """Which rows have which latency, or lie in which third of them; nothing where all are alike."""
     values = np.unique(late)
     if len(values) <= _GROUPS:
         return {f"latency {value:g}": late == value for value in values} if len(values) > 1 else {}
-    ends = np.quantile(late, np.arange(1, _GROUPS - 1) / (_GROUPS - 1))
-    place = np.searchsorted(ends, late)
+    place = np.searchsorted(np.quantile(late, [1 / 3, 2 / 3]), late)
     names = ("freshest third", "middle third", "oldest third")
     return {name: place == at for at, name in enumerate(names) if (place == at).any()}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from toolkit.rules import count, number, share
 
@@ -38,9 +38,7 @@ def expected_gain(mean: float, sd: float) -> float:
     number("mean", mean)
     if not sd >= 0 or not np.isfinite(sd):
         raise ValueError(f"sd: got {sd!r}; it must be finite and not negative")
-    if sd == 0:
-        return max(float(mean), 0.0)
-    return float(mean * norm.cdf(mean / sd) + sd * norm.pdf(mean / sd))
+    return float(_gain(mean, sd))
 
 
 def pilot_voi(mean: float, sd: float, *, correlation: float = 1.0, cost: float = 0.0) -> float:
@@ -94,8 +92,9 @@ def at_face_value(mean: float, sd: float, *, correlation: float, handicap: float
     """
     number("sd", sd, above=0)
     share("correlation", correlation, open_low=True)
-    above = (number("mean", mean) - number("handicap", handicap)) * correlation / sd
-    return float(mean * norm.cdf(above) + correlation * sd * norm.pdf(above))
+    number("mean", mean)
+    number("handicap", handicap)
+    return float(_gain(mean, correlation * sd, cut=(mean - handicap) * correlation / sd))
 
 
 def policies(mean: float, sd: float, *, correlation: float, build_cost: float = 1.0) -> pd.DataFrame:
@@ -124,7 +123,7 @@ def policies(mean: float, sd: float, *, correlation: float, build_cost: float = 
     _cost("build_cost", build_cost)
     rows = [("always build", float(mean), 1.0), ("never build", 0.0, 0.0)]
     for name, r, price in _gates(correlation, build_cost):
-        built = float(norm.cdf(mean / (r * sd))) if r else float(mean > 0)
+        built = float(ndtr(mean / (r * sd))) if r else float(mean > 0)
         rows.append((name, expected_gain(mean, r * sd) - price, built))
     return pd.DataFrame(rows, columns=["policy", "value", "built"])
 
@@ -187,18 +186,24 @@ def policies_by_mean(
     Returns
     -------
     DataFrame
-        `mean`, `policy`, `added`; always and never, which bend only at 0, have three rows each.
+        `policy`, `mean`, `added`; always and never, which bend only at 0, have three rows each.
     """
-    parts = []
-    for mean in np.linspace(-3, 3, steps + 1):
-        told = policies(mean, 1.0, correlation=correlation, build_cost=build_cost)
-        if handicap is not None:
-            believed = at_face_value(mean, 1.0, correlation=correlation, handicap=handicap)
-            told.loc[told["policy"] == "pilot", "value"] = believed - PILOT_COST * build_cost
-        parts.append(told.assign(mean=mean, added=told["value"] - max(mean, 0.0)))
-    table = pd.concat(parts, ignore_index=True)[["mean", "policy", "added"]]
-    bends = table["policy"].isin(["pilot", "shadow logs first"]) | table["mean"].isin([-3.0, 0.0, 3.0])
-    return table[bends].sort_values("policy", kind="stable", ignore_index=True).round(4)
+    share("correlation", correlation, open_low=handicap is not None)
+    _cost("build_cost", build_cost)
+    means, bends = np.linspace(-3, 3, steps + 1), np.array([-3.0, 0.0, 3.0])
+    added = {
+        "always build": (bends, np.minimum(bends, 0)),
+        "never build": (bends, -np.maximum(bends, 0)),
+    }
+    for name, r, price in _gates(correlation, build_cost):
+        cut = (means - handicap) * r if name == "pilot" and handicap is not None else None
+        added[name] = (means, _gain(means, r, cut=cut) - price - np.maximum(means, 0))
+    rows = [
+        (name, mean, value)
+        for name, (at, values) in added.items()
+        for mean, value in zip(at.tolist(), values.tolist(), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["policy", "mean", "added"]).round(4)
 
 
 def pilot_correlation(latency: float, *, half_life_spread: float, value_spread: float = 0.5) -> float:
@@ -228,10 +233,18 @@ def pilot_correlation(latency: float, *, half_life_spread: float, value_spread: 
             raise ValueError(f"{name}: got {value!r}; it must be finite and not negative")
     number("value_spread", value_spread, above=0)
     # A fine grid of equally likely half-lives: the share kept is bounded, so it is near enough.
-    at = norm.ppf((np.arange(4000) + 0.5) / 4000)
+    at = ndtri((np.arange(4000) + 0.5) / 4000)
     kept = 4.0 ** (-latency / np.exp(half_life_spread * at))
     spread = kept.std() / kept.mean()
     return float(1 / np.sqrt(1 + (spread / value_spread) ** 2 * (1 + value_spread**2)))
+
+
+def _gain(mean: Any, sd: float, *, cut: Any = None) -> Any:
+    """What is earned by building where a reading of spread `sd` lies over a cut; the best cut where none is given."""
+    if sd == 0:
+        return np.maximum(mean, 0.0)
+    at = mean / sd if cut is None else cut
+    return mean * ndtr(at) + sd * np.exp(-(at**2) / 2) / np.sqrt(2 * np.pi)
 
 
 def _gates(correlation: float, build_cost: float) -> list[tuple[str, float, float]]:
