@@ -18,14 +18,14 @@ def proposals(teams, chance, *, order, alike, rng, count=4000):
                 asked[:] = asked[0]
             review = rng.exponential(size=teams)
             agreed = asked.all()
-            if order == "at the same time":
+            if order == "all at once":
                 times[place] += review.max()
             else:
                 times[place] += review[: teams if agreed else np.argmin(asked) + 1].sum()
     return times, rounds
 
 
-@pytest.mark.parametrize("order", ["one after another", "at the same time"])
+@pytest.mark.parametrize("order", ["one by one", "all at once"])
 @pytest.mark.parametrize(
     ("teams", "chance", "alike"), [(1, 0.5, 0.0), (4, 0.7, 0.0), (4, 0.7, 0.5), (3, 0.5, 1.0)]
 )
@@ -44,10 +44,10 @@ def test_independent_teams_multiply():
 
 
 def test_it_goes_away_with_one_owner_with_certain_agreement_and_with_a_shared_reason():
-    assert time_to_agree(1, 0.8) == pytest.approx(time_to_agree(1, 0.8, order="at the same time"))
+    assert time_to_agree(1, 0.8) == pytest.approx(time_to_agree(1, 0.8, order="all at once"))
     assert time_to_agree(1, 0.8) == pytest.approx(1 / 0.8)
     assert time_to_agree(6, 1.0) == pytest.approx(6)
-    assert time_to_agree(3, 1.0, order="at the same time") == pytest.approx(1 + 1 / 2 + 1 / 3)
+    assert time_to_agree(3, 1.0, order="all at once") == pytest.approx(1 + 1 / 2 + 1 / 3)
     assert agreement_chance(8, 0.7, alike=1.0) == pytest.approx(0.7)
     assert time_to_agree(2, 0.8, review=3) == pytest.approx(3 * time_to_agree(2, 0.8))
 
@@ -68,7 +68,7 @@ def test_each_further_team_costs_more_time_than_the_one_before():
         (lambda: agreement_chance(2, 1.5), r"chance: got 1.5; it must lie in \[0, 1\]"),
         (lambda: agreement_chance(2, 0.5, alike=2), "alike: got 2"),
         (lambda: time_to_agree(2, 0), r"chance: got 0; it must lie in \(0, 1\]"),
-        (lambda: time_to_agree(2, 0.5, order="never"), "order: got 'never'; it must be one of one after"),
+        (lambda: time_to_agree(2, 0.5, order="never"), "order: got 'never'; it must be one of one by one"),
         (lambda: time_to_agree(2, 0.5, review=0), "review: got 0; it must lie above 0"),
         (lambda: time_by_teams(0.5, most=0), "most: got 0"),
     ],

@@ -13,7 +13,7 @@ import pandas as pd
 
 from toolkit.rules import count, number, one_of, share
 
-Order = Literal["one after another", "at the same time"]
+Order = Literal["one by one", "all at once"]
 
 
 def agreement_chance(teams: int, chance: float, *, alike: float = 0.0) -> float:
@@ -49,13 +49,13 @@ def time_to_agree(
     teams: int,
     chance: float,
     *,
-    order: Order = "one after another",
+    order: Order = "one by one",
     alike: float = 0.0,
     review: float = 1.0,
 ) -> float:
     """The expected time until all of several teams have agreed.
 
-    One after another, a round ends at the first refusal. At the same time, it ends when the last
+    One by one, a round ends at the first refusal. All at once, it ends when the last
     review is in; reviews take times of their own, exponential, so that the slowest of n takes
     1 + 1/2 + ... + 1/n reviews.
 
@@ -63,7 +63,7 @@ def time_to_agree(
     ----------
     teams, chance, alike
         As in `agreement_chance`, with some chance.
-    order : "one after another" or "at the same time"
+    order : "one by one" or "all at once"
     review : float
         Expected time of one review; the result's unit.
 
@@ -74,14 +74,14 @@ def time_to_agree(
 
     Examples
     --------
-    >>> round(time_to_agree(5, 0.8), 1), round(time_to_agree(5, 0.8, order="at the same time"), 1)
+    >>> round(time_to_agree(5, 0.8), 1), round(time_to_agree(5, 0.8, order="all at once"), 1)
     (10.3, 7.0)
     """
     one_of("order", order, get_args(Order))
     number("review", review, above=0)
     share("chance", chance, open_low=True)
     agreed = agreement_chance(teams, chance, alike=alike)
-    if order == "at the same time":
+    if order == "all at once":
         reviews = float((1 / np.arange(1, teams + 1)).sum())
     else:
         # The next team is asked only after an agreement; teams that decide alike refuse at once.

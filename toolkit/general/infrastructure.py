@@ -81,9 +81,10 @@ def handicap_bounds(
     -------
     Finding
         The difference of the areas under the ROC curve (full less now), on the same rows, the mean
-        of the parts', with a percentile interval by user (given the fitted models). Its table has a row for all, and for
-        each latency or third of the latencies: the median `latency`, `users`, `rows`, `now`,
-        `full`, `difference` and its interval (nan where a row of a kind is missing).
+        of the parts', with a percentile interval by user (given the fitted models). Its table has a
+        row for all, and for each latency or third of the latencies: its median `latency`, the
+        `difference` from `low` to `high` (nan where a group has too few rows of a kind), the areas
+        `now` and `full`, and how many `rows` and `users`.
 
     Raises
     ------
@@ -151,15 +152,15 @@ def handicap_bounds(
             (
                 name,
                 float(np.median(late[mask])),
-                len(np.unique(user[mask])),
-                int(mask.sum()),
-                *told[place],
                 told[place, 1] - told[place, 0],
                 *_interval(differences[:, place], alpha),
+                *told[place],
+                int(mask.sum()),
+                len(np.unique(user[mask])),
             )
             for place, (name, mask) in enumerate(groups.items())
         ],
-        columns=["rows judged", "latency", "users", "rows", "now", "full", "difference", "low", "high"],
+        columns=["judged", "latency", "difference", "low", "high", "now", "full", "rows", "users"],
     )
     if latency is None:
         table = table.drop(columns="latency")

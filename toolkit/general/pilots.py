@@ -121,7 +121,7 @@ def policies(mean: float, sd: float, *, correlation: float, build_cost: float = 
     number("sd", sd, above=0)
     share("correlation", correlation)
     _cost("build_cost", build_cost)
-    rows = [("always build", float(mean), 1.0), ("never build", 0.0, 0.0)]
+    rows = [("always", float(mean), 1.0), ("never", 0.0, 0.0)]
     for name, r, price in _gates(correlation, build_cost):
         built = float(ndtr(mean / (r * sd))) if r else float(mean > 0)
         rows.append((name, expected_gain(mean, r * sd) - price, built))
@@ -158,7 +158,7 @@ def simulated_policies(
     draw = np.random.default_rng(rng)
     standard, noise = draw.normal(size=(2, count("projects", projects, least=2)))
     value = mean + sd * standard
-    earned = {"always build": (value, np.ones(projects)), "never build": (np.zeros(projects),) * 2}
+    earned = {"always": (value, np.ones(projects)), "never": (np.zeros(projects),) * 2}
     for name, r, price in _gates(correlation, build_cost):
         reading = r * standard + np.sqrt(1 - r**2) * noise
         build = mean + r * sd * reading > 0  # what one expects of the value, given the reading
@@ -192,8 +192,8 @@ def policies_by_mean(
     _cost("build_cost", build_cost)
     means, bends = np.linspace(-3, 3, steps + 1), np.array([-3.0, 0.0, 3.0])
     added = {
-        "always build": (bends, np.minimum(bends, 0)),
-        "never build": (bends, -np.maximum(bends, 0)),
+        "always": (bends, np.minimum(bends, 0)),
+        "never": (bends, -np.maximum(bends, 0)),
     }
     for name, r, price in _gates(correlation, build_cost):
         cut = (means - handicap) * r if name == "pilot" and handicap is not None else None
@@ -250,7 +250,7 @@ def _gain(mean: Any, sd: float, *, cut: Any = None) -> Any:
 def _gates(correlation: float, build_cost: float) -> list[tuple[str, float, float]]:
     return [
         ("pilot", correlation, PILOT_COST * build_cost),
-        ("shadow logs first", STAGED_CORRELATION, STAGED_COST * build_cost),
+        ("shadow logs", STAGED_CORRELATION, STAGED_COST * build_cost),
     ]
 
 
