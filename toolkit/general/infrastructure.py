@@ -84,7 +84,7 @@ def handicap_bounds(
         of the parts', with a percentile interval by user (given the fitted models). Its table has a
         row for all, and for each latency or third of the latencies: its median `latency`, the
         `difference` from `low` to `high` (nan where a group has too few rows of a kind), the areas
-        `now` and `full`, and how many `rows` and `users`.
+        `now` and `full`, and how many `rows`.
 
     Raises
     ------
@@ -156,11 +156,10 @@ def handicap_bounds(
                 *_interval(differences[:, place], alpha),
                 *told[place],
                 int(mask.sum()),
-                len(np.unique(user[mask])),
             )
             for place, (name, mask) in enumerate(groups.items())
         ],
-        columns=["judged", "latency", "difference", "low", "high", "now", "full", "rows", "users"],
+        columns=["judged", "latency", "difference", "low", "high", "now", "full", "rows"],
     )
     if latency is None:
         table = table.drop(columns="latency")
