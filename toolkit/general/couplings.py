@@ -109,7 +109,7 @@ def funnel_recall(
         table.append((name, requests, of["cluster"].nunique(), passed_share, found, low, high))
     chosen = favourite if group is None else favourite[favourite["group"] == group]
     estimate, low, high, se = _wilson(chosen["passed_light"], chosen["cluster"], alpha)
-    what = "favourite" if top == 1 else f"{top} favourites"
+    what = "favourites" if top == 1 else f"{top} favourites"
     return Finding(
         estimate,
         (low, high),
@@ -354,9 +354,8 @@ def consumer_impact(
     if reference == current:
         raise ValueError(f"current: got {current!r}, which is the reference too; two versions are compared")
     rows = rows[rows["upstream_version"].isin([reference, current])]
-    by_version = {name: part for name, part in rows.groupby("upstream_version")}
-    begin = max(part["ts"].min() for part in by_version.values())
-    end = min(part["ts"].max() for part in by_version.values())
+    times = rows.groupby("upstream_version")["ts"]
+    begin, end = times.min().max(), times.max().min()
     together = begin < end
     if together:
         # What changed with the days then changed for both.
@@ -364,7 +363,7 @@ def consumer_impact(
     regressor = "upstream_score" if outcome is None else "score"
     target = "score" if outcome is None else outcome
     units = None if cluster is None else pd.factorize(rows[cluster])[0]
-    table = []
+    table: list[dict[str, Any]] = []
     for version in (reference, current):
         here = (rows["upstream_version"] == version).to_numpy()
         part = rows[here]
@@ -373,37 +372,40 @@ def consumer_impact(
                 f"{regressor}: got {part[regressor].nunique()} values from {version!r}; a slope needs 2"
             )
         fit = _regress(part[target], part[[regressor]], None if units is None else units[here])
-        (intercept, slope), ends = fit.params, np.asarray(fit.conf_int(alpha))
+        low, high = np.asarray(fit.conf_int(alpha))[1]
         table.append(
-            (version, len(part), float(part["action"].mean()), float(part["score"].mean()))
-            + (() if outcome is None else (float(part[outcome].mean()),))
-            + (float(slope), float(ends[1, 0]), float(ends[1, 1]), float(intercept))
+            {
+                "version": version,
+                "reads": len(part),
+                "action_rate": float(part["action"].mean()),
+                "mean_score": float(part["score"].mean()),
+                **({} if outcome is None else {"mean_outcome": float(part[outcome].mean())}),
+                "slope": float(fit.params.iloc[1]),
+                "slope_low": float(low),
+                "slope_high": float(high),
+                "intercept": float(fit.params.iloc[0]),
+            }
         )
     change = _regress(rows["action"], (rows["upstream_version"] == current).astype(float).to_frame(), units)
     low, high = np.asarray(change.conf_int(alpha))[1]
-    before, after = table[0][2], table[1][2]
+    before, after = table
     when = "while both were read" if together else "after against before"
-    slope_low, slope_high = table[1][-3:-1]
     right = ""
     if outcome is not None:
-        holds = slope_low <= 1 <= slope_high
-        right = f"; its score {'still fits' if holds else 'no longer fits'} the outcome (slope {table[1][-4]:.2f})"
+        fits = "still fits" if after["slope_low"] <= 1 <= after["slope_high"] else "no longer fits"
+        right = f"; its score {fits} the outcome (slope {after['slope']:.2f})"
     return Finding(
         float(change.params.iloc[1]),
         (float(low), float(high)),
-        f"The consumer acts on {after:.1%} of {current}'s scores and {before:.1%} of {reference}'s, {when}{right}.",
+        f"The consumer acts on {after['action_rate']:.1%} of {current}'s scores and "
+        f"{before['action_rate']:.1%} of {reference}'s, {when}{right}.",
         unit="share of reads",
         se=float(change.bse.iloc[1]),
         p=float(change.pvalues.iloc[1]),
         n=len(rows),
         n_clusters=len(rows) if units is None else int(units.max()) + 1,
         alpha=alpha,
-        table=pd.DataFrame(
-            table,
-            columns=["version", "reads", "action_rate", "mean_score"]
-            + ([] if outcome is None else ["mean_outcome"])
-            + ["slope", "slope_low", "slope_high", "intercept"],
-        ),
+        table=pd.DataFrame(table),
         assumptions=(
             "which version a read got doesn't depend on what was scored"
             if together
