@@ -46,7 +46,9 @@ def test_each_error_is_the_simulated_one(consumer, noise, scale):
 
 
 def test_a_retrained_consumer_doesn_t_care_about_scale_and_never_loses_by_less_noise():
-    errors = [upgraded_error(noise, scale, consumer="retrained") for noise in (0, 0.5, 1) for scale in (0.3, 2)]
+    errors = [
+        upgraded_error(noise, scale, consumer="retrained") for noise in (0, 0.5, 1) for scale in (0.3, 2)
+    ]
     assert errors == pytest.approx([0, 0, 1 / 3, 1 / 3, 0.5, 0.5])
 
 

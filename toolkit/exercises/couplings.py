@@ -52,9 +52,7 @@ EXERCISES = {
         "normal. Upstream calibrates it (multiplies it by the coefficient that predicts x best) and changes nothing "
         "else. Of every thousand actions before, how many are left? To the nearest whole number.",
         lambda: (
-            1000
-            * action_rate(2.0, sd=score_sd(1.0, coefficient(1.0)))
-            / action_rate(2.0, sd=score_sd(1.0))
+            1000 * action_rate(2.0, sd=score_sd(1.0, coefficient(1.0))) / action_rate(2.0, sd=score_sd(1.0))
         ),
         0.6,
         "The threshold was two, which is now four of the score's old units away: nearly all actions are gone "

@@ -20,6 +20,8 @@ from toolkit.world.policies import fit_logistic
 __all__ = ["funnel_attribution", "funnel_recall"]
 
 _CANDIDATE = ["request_id", "item_id"]
+# So small that it only decides where the two scores are one, as without a light ranker.
+_RIDGE = 1e-3
 
 
 def funnel_recall(
@@ -173,19 +175,20 @@ def funnel_attribution(
         raise ValueError(f"outcomes: got {rarer} of the rarer kind among the shown; a fit needs 20 of each")
 
     codes = pd.Index(table["cluster"].unique())
-    fit_on, labelled = shown[["light_score", "heavy_score"]].to_numpy(float), shown["y"].to_numpy(float)
-    fit_cluster = codes.get_indexer(shown["cluster"])
+    scores = ["light_score", "heavy_score"]
+    labelled = shown["y"].to_numpy(float)
+    whole_fit = fit_logistic(shown[scores], labelled, penalty=_RIDGE)
+    fit_on, fit_cluster = _with_one(shown[scores]), codes.get_indexer(shown["cluster"])
     rows = rows.sort_values(["request_id", "heavy_score"], ascending=[True, False], kind="stable")
-    features = rows[["light_score", "heavy_score"]].to_numpy(float)
+    features = _with_one(rows[scores])
     first = np.flatnonzero(~rows["request_id"].duplicated().to_numpy())
     behind = np.flatnonzero((rows["rank"] == 1).to_numpy())
     passed = rows["passed_light"].to_numpy(bool)
     request_cluster = codes.get_indexer(rows["cluster"].to_numpy()[first])
 
     def values(weights: np.ndarray) -> np.ndarray:
-        times = weights[fit_cluster].astype(int)
-        fit = fit_logistic(np.repeat(fit_on, times, axis=0), np.repeat(labelled, times), penalty=1e-3)
-        value = expit(fit[0] + features @ fit[1:])
+        fit = _refit(fit_on, labelled, weights[fit_cluster], whole_fit)
+        value = expit(features @ fit)
         best = np.maximum.reduceat(value, first)
         best_passed = np.maximum.reduceat(np.where(passed, value, -np.inf), first)
         drawn = weights[request_cluster]
@@ -262,6 +265,23 @@ def _joined(funnel: Any, serving_log: Any, by: str, cluster: str, extra: Sequenc
     if lost:
         raise ValueError(f"serving_log: got no {by} for {lost:,} of the funnel's requests; each needs one")
     return joined
+
+
+def _with_one(scores: pd.DataFrame) -> np.ndarray:
+    return np.column_stack([np.ones(len(scores)), scores.to_numpy(float)])
+
+
+def _refit(design: np.ndarray, labels: np.ndarray, weights: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Coefficients of a weighted logistic regression, by Newton's method from those of equal weights."""
+    fit, ridge = start, np.diag([0.0, _RIDGE, _RIDGE])
+    for _ in range(12):
+        rate = expit(design @ fit)
+        hessian = (design * (weights * rate * (1 - rate))[:, None]).T @ design + ridge
+        step = np.linalg.solve(hessian, design.T @ (weights * (labels - rate)) - ridge @ fit)
+        fit = fit + step
+        if np.abs(step).max() < 1e-9:
+            break
+    return fit
 
 
 def _only_whole(rows: pd.DataFrame) -> pd.DataFrame:
