@@ -6,11 +6,12 @@ makes of a new score (here), two versions of a score (`contract`), who reads a t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
@@ -143,7 +144,7 @@ def consumer_impact(
         rows = rows[rows["ts"].between(begin, end)]
     regressor = "upstream_score" if outcome is None else "score"
     target = "score" if outcome is None else outcome
-    units = None if cluster is None else pd.factorize(rows[cluster])[0]
+    units = np.arange(len(rows)) if cluster is None else pd.factorize(rows[cluster])[0]
     table: list[dict[str, Any]] = []
     for version in (reference, current):
         here = (rows["upstream_version"] == version).to_numpy()
@@ -152,8 +153,8 @@ def consumer_impact(
             raise ValueError(
                 f"{regressor}: got {part[regressor].nunique()} values from {version!r}; a slope needs 2"
             )
-        fit = _regress(part[target], part[[regressor]], None if units is None else units[here])
-        low, high = np.asarray(fit.conf_int(alpha))[1]
+        fit = _line(part[regressor], part[target], units[here])
+        low, high = fit.ends(alpha)
         table.append(
             {
                 "version": version,
@@ -161,14 +162,13 @@ def consumer_impact(
                 "action_rate": float(part["action"].mean()),
                 "mean_score": float(part["score"].mean()),
                 **({} if outcome is None else {"mean_outcome": float(part[outcome].mean())}),
-                "slope": float(fit.params.iloc[1]),
-                "slope_low": float(low),
-                "slope_high": float(high),
-                "intercept": float(fit.params.iloc[0]),
+                "slope": fit.slope,
+                "slope_low": low,
+                "slope_high": high,
+                "intercept": fit.intercept,
             }
         )
-    change = _regress(rows["action"], (rows["upstream_version"] == current).astype(float).to_frame(), units)
-    low, high = np.asarray(change.conf_int(alpha))[1]
+    change = _line(rows["upstream_version"] == current, rows["action"], units)
     before, after = table
     when = "while both were read" if together else "after against before"
     right = ""
@@ -176,15 +176,15 @@ def consumer_impact(
         fits = "still fits" if after["slope_low"] <= 1 <= after["slope_high"] else "no longer fits"
         right = f"; its score {fits} the outcome (slope {after['slope']:.2f})"
     return Finding(
-        float(change.params.iloc[1]),
-        (float(low), float(high)),
+        change.slope,
+        change.ends(alpha),
         f"The consumer acts on {after['action_rate']:.1%} of {current}'s scores and "
         f"{before['action_rate']:.1%} of {reference}'s, {when}{right}.",
         unit="share of reads",
-        se=float(change.bse.iloc[1]),
-        p=float(change.pvalues.iloc[1]),
+        se=change.se,
+        p=change.p,
         n=len(rows),
-        n_clusters=len(rows) if units is None else int(units.max()) + 1,
+        n_clusters=change.clusters,
         alpha=alpha,
         table=pd.DataFrame(table),
         assumptions=(
@@ -203,8 +203,36 @@ def consumer_impact(
     )
 
 
-def _regress(target: pd.Series, features: pd.DataFrame, units: np.ndarray | None) -> Any:
-    model = sm.OLS(target.astype(float), sm.add_constant(features.astype(float), has_constant="add"))
-    if units is None:
-        return model.fit(cov_type="HC1")
-    return model.fit(cov_type="cluster", cov_kwds={"groups": units})
+@dataclass(frozen=True)
+class _Line:
+    """A straight line through points, with its slope's error by the jackknife over clusters."""
+
+    intercept: float
+    slope: float
+    se: float
+    clusters: int
+
+    def ends(self, alpha: float) -> tuple[float, float]:
+        half = float(student.isf(alpha / 2, self.clusters - 1)) * self.se
+        return self.slope - half, self.slope + half
+
+    @property
+    def p(self) -> float:
+        return float(2 * student.sf(abs(self.slope) / self.se, self.clusters - 1)) if self.se > 0 else 1.0
+
+
+def _line(x: Any, y: Any, units: np.ndarray) -> _Line:
+    x, y = (np.asarray(values, dtype=float) for values in (x, y))
+    groups = pd.factorize(units)[0]
+    clusters = int(groups.max()) + 1
+    if clusters < 2:
+        raise ValueError(f"cluster: got {clusters} with a version; an error needs two at least")
+    dx, dy = x - x.mean(), y - y.mean()
+    # Each cluster's part of the sums that make a slope; the line without it follows from the rest.
+    parts = np.array([np.bincount(groups, part) for part in (np.ones_like(dx), dx, dy, dx * dx, dx * dy)])
+    n, sx, sy, sxx, sxy = parts.sum(1)[:, None] - parts
+    spread = sxx - sx**2 / n
+    without = np.where(spread > 1e-12 * (dx @ dx), (sxy - sx * sy / n) / np.where(spread > 0, spread, 1), 0.0)
+    slope = float(dx @ dy / (dx @ dx))
+    se = float(np.sqrt((clusters - 1) / clusters * ((without - without.mean()) ** 2).sum()))
+    return _Line(float(y.mean() - slope * x.mean()), slope, se, clusters)

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import bootstrap
 from toolkit.rules import count, level
 from toolkit.world.policies import fit_logistic
 
@@ -198,8 +198,9 @@ def funnel_attribution(
     draws = bootstrap(values, np.arange(len(codes)), replicates=replicates, rng=rng)
 
     def difference(later: int, earlier: int) -> tuple[float, float, float]:
-        ends = interval(draws[:, later] - draws[:, earlier], alpha=alpha)
-        return (float(means[later] - means[earlier]), *ends)
+        change = float(means[later] - means[earlier])
+        half = float(norm.isf(alpha / 2) * (draws[:, later] - draws[:, earlier]).std(ddof=1))
+        return change, change - half, change + half
 
     parts = pd.DataFrame(
         [
