@@ -11,6 +11,8 @@ from toolkit.general.two_stage import (
     distilled,
     favourite_survives,
     favourites_kept,
+    gains_by_width,
+    lifts_by_width,
     light_correlation,
     recall,
     rewards_behind,
@@ -175,3 +177,15 @@ def test_bad_settings_are_refused_by_name_value_and_rule(call, message):
 def test_more_candidates_than_a_request_has_are_refused(small):
     with pytest.raises(ValueError, match="keep: got 21; a request has 20 candidates"):
         story_lift(small, model="leaky", keep=21)
+
+
+def test_the_frames_for_charts_hold_what_the_functions_say(small):
+    gains = gains_by_width(perfect=True, retrained=True, passed=[5, 500]).set_index(["funnel", "passed"])[
+        "gain"
+    ]
+    behind = rewards_behind([5], heavy="perfect", retrained=True) - rewards_behind([5], heavy="old")
+    assert gains["behind the light ranker", 5] == pytest.approx(behind[0])
+    # With everything passing there is no funnel.
+    assert gains["behind the light ranker", 500] == pytest.approx(gains["nothing filtered", 500], abs=0.02)
+    lifts = lifts_by_width(small, keeps=[1, 20]).set_index(["model", "keep"])["lift"]
+    assert lifts["leaky", 20] == story_lift(small, model="leaky", keep=20)

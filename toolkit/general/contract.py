@@ -12,8 +12,10 @@ from scipy.stats import spearmanr
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.rules import count, level
+from toolkit.world.mechanisms import MECHANISMS
+from toolkit.world.story import Model, Story
 
-__all__ = ["QuantileShim", "quantile_shim", "replay", "score_contract"]
+__all__ = ["QuantileShim", "quantile_shim", "replay", "score_contract", "shadow_scores"]
 
 
 def score_contract(
@@ -205,6 +207,33 @@ def quantile_shim(reference: Any, current: Any, *, levels: int = 200) -> Quantil
     ends, place = np.unique(both[1], return_inverse=True)
     means = np.bincount(place, both[0]) / np.bincount(place)
     return QuantileShim(ends, means)
+
+
+def shadow_scores(
+    story: Story, *, reference: Model = "old", current: Model, requests: int = 300, rng: int = 0
+) -> pd.DataFrame:
+    """What two of the opening story's models make of the same candidates, as a shadow log would hold it.
+
+    Parameters
+    ----------
+    story : Story
+    reference, current : "old", "leaky" or "point-in-time"
+    requests : int
+        How many of the test's requests are scored by both.
+    rng : int
+        Which requests.
+
+    Returns
+    -------
+    DataFrame
+        One row a candidate: `user_id`, `reference`, `current`.
+    """
+    production = frozenset(MECHANISMS)
+    scores = [story.scores(model, production) for model in (reference, current)]
+    drawn = np.random.default_rng(rng).choice(len(scores[0]), count("requests", requests), replace=False)
+    users = np.repeat(story.production.user[drawn], scores[0].shape[1])
+    old, new = (values[drawn].ravel().astype(float) for values in scores)
+    return pd.DataFrame({"user_id": users, "reference": old, "current": new})
 
 
 def replay(downstream: Any, shim: QuantileShim, *, version: str) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.general.contract import QuantileShim, quantile_shim, replay, score_contract
+from toolkit.general.contract import QuantileShim, quantile_shim, replay, score_contract, shadow_scores
 from toolkit.general.funnel import funnel_attribution, funnel_recall
 from toolkit.general.lineage import lineage
 from toolkit.rules import level
@@ -30,6 +30,7 @@ __all__ = [
     "quantile_shim",
     "replay",
     "score_contract",
+    "shadow_scores",
 ]
 
 _IMPRESSION = ["request_id", "item_id"]

@@ -181,6 +181,37 @@ def rewards_behind(
     ).copy()
 
 
+def gains_by_width(
+    *,
+    light_noise: float = 1.0,
+    perfect: bool = False,
+    retrained: bool = False,
+    passed: Sequence[int] = (5, 10, 25, 50, 100, 250, 500),
+) -> pd.DataFrame:
+    """What a new heavy ranker gains over the old one, behind a light ranker of any width and without.
+
+    The gain is over today's system: the old heavy ranker behind the old light one, which passes as
+    many.
+
+    Returns
+    -------
+    DataFrame
+        One row a width and funnel: `passed`, `funnel` ("behind the light ranker" or "nothing
+        filtered"), `gain` in standard deviations of quality.
+    """
+    heavy: Heavy = "perfect" if perfect else "new"
+    today = rewards_behind(passed, heavy="old", light_noise=light_noise)
+    behind = rewards_behind(passed, heavy=heavy, light_noise=light_noise, retrained=retrained) - today
+    free = [float(rewards_behind([500], heavy=name)[0]) for name in (heavy, "old")]
+    return pd.concat(
+        [
+            pd.DataFrame({"passed": passed, "funnel": "behind the light ranker", "gain": behind}),
+            pd.DataFrame({"passed": passed, "funnel": "nothing filtered", "gain": free[0] - free[1]}),
+        ],
+        ignore_index=True,
+    )
+
+
 def correlations_with_quality(passed: float, *, light_noise: float = 1.0) -> pd.DataFrame:
     """How well the old and the new heavy ranker seem to rank, on all candidates and on those that passed.
 
@@ -252,6 +283,19 @@ def story_lift(
     picked = np.where(through, story.scores(model, switches), -np.inf).argmax(-1)
     reward = np.take_along_axis(slates.p, picked[:, None], -1).mean()
     return float(reward / story.rewards("old", switches).mean() - 1)
+
+
+def lifts_by_width(
+    story: Story, *, missing_keys: bool = True, keeps: Sequence[int] = (1, 2, 3, 5, 10, 20)
+) -> pd.DataFrame:
+    """The lift of the story's two new models by how many candidates pass: `keep`, `model`, `lift`."""
+    models: tuple[Model, ...] = ("leaky", "point-in-time")
+    rows = [
+        (keep, model, story_lift(story, model=model, keep=keep, missing_keys=missing_keys))
+        for model in models
+        for keep in keeps
+    ]
+    return pd.DataFrame(rows, columns=["keep", "model", "lift"])
 
 
 def favourites_kept(
