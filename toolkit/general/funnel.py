@@ -212,20 +212,19 @@ def funnel_attribution(
         columns=["candidate", "value", "change", "low", "high"],
     )
     estimate, low, high = difference(3, 2)
-    if low > 0:
-        verdict = (
-            f"The light ranker holds the heavy one back: without it a request would bring {estimate:+.3f}"
-        )
+    more = f"{abs(estimate):.3f} good outcomes {'more' if estimate > 0 else 'fewer'}, on {means[2]:.3f}"
+    if passed.all():
+        verdict = "At these requests nothing is kept from the heavy ranker."
+    elif low > 0:
+        verdict = f"The light ranker holds the heavy one back: without it a request would bring {more}."
     elif high < 0:
-        verdict = (
-            f"The light ranker protects from the heavy one: without it a request would bring {estimate:+.3f}"
-        )
+        verdict = f"The light ranker protects from the heavy one: without it a request would bring {more}."
     else:
-        verdict = f"Without the light ranker a request would bring {estimate:+.3f}, which may be nothing"
+        verdict = f"Without the light ranker a request would bring {more}, which may be nothing."
     return Finding(
         estimate,
         (low, high),
-        f"{verdict}, on {means[2]:.3f}.",
+        verdict,
         unit="good outcomes a request",
         se=float((draws[:, 3] - draws[:, 2]).std(ddof=1)),
         n=len(first),

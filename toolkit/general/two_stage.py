@@ -202,11 +202,12 @@ def gains_by_width(
     heavy: Heavy = "perfect" if perfect else "new"
     today = rewards_behind(passed, heavy="old", light_noise=light_noise)
     behind = rewards_behind(passed, heavy=heavy, light_noise=light_noise, retrained=retrained) - today
-    free = [float(rewards_behind([500], heavy=name)[0]) for name in (heavy, "old")]
+    free = rewards_behind([500], heavy=heavy, light_noise=light_noise, retrained=retrained)
+    free = free - rewards_behind([500], heavy="old", light_noise=light_noise)
     return pd.concat(
         [
             pd.DataFrame({"passed": passed, "funnel": "behind the light ranker", "gain": behind}),
-            pd.DataFrame({"passed": passed, "funnel": "nothing filtered", "gain": free[0] - free[1]}),
+            pd.DataFrame({"passed": passed, "funnel": "nothing filtered", "gain": free[0]}),
         ],
         ignore_index=True,
     )
