@@ -184,8 +184,8 @@ def test_the_frames_for_charts_hold_what_the_functions_say(small):
         "gain"
     ]
     behind = rewards_behind([5], heavy="perfect", retrained=True) - rewards_behind([5], heavy="old")
-    assert gains["behind the light ranker", 5] == pytest.approx(behind[0])
+    assert gains["filtered", 5] == pytest.approx(behind[0])
     # With everything passing there is no funnel.
-    assert gains["behind the light ranker", 500] == pytest.approx(gains["nothing filtered", 500], abs=0.02)
+    assert gains["filtered", 500] == pytest.approx(gains["unfiltered", 500])
     lifts = lifts_by_width(small, keeps=[1, 20]).set_index(["model", "keep"])["lift"]
     assert lifts["leaky", 20] == story_lift(small, model="leaky", keep=20)

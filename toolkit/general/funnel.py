@@ -212,7 +212,7 @@ def funnel_attribution(
         columns=["candidate", "value", "change", "low", "high"],
     )
     estimate, low, high = difference(3, 2)
-    more = f"{abs(estimate):.3f} good outcomes {'more' if estimate > 0 else 'fewer'}, on {means[2]:.3f}"
+    more = f"{abs(estimate):.3f} {'more' if estimate > 0 else 'fewer'} good outcomes, on {means[2]:.3f}"
     if passed.all():
         verdict = "At these requests nothing is kept from the heavy ranker."
     elif low > 0:

@@ -110,7 +110,7 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
         unit="undeclared consumers",
         n=len(log),
         alpha=alpha,
-        table=rows[["reader", "table", "by_way_of", "declared", "known", "reads", "days", "last_read"]],
+        table=rows[["reader", "table", "declared", "known", "reads", "days", "last_read", "by_way_of"]],
         assumptions=(
             "the log has every read of its time, under the reader's own name",
             "the interval takes the undeclared to read about as often as each other; rarer ones add to it",

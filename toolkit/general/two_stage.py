@@ -186,7 +186,7 @@ def gains_by_width(
     light_noise: float = 1.0,
     perfect: bool = False,
     retrained: bool = False,
-    passed: Sequence[int] = (5, 10, 25, 50, 100, 250, 500),
+    passed: Sequence[int] = (1, 2, 5, 10, 25, 50, 100, 250, 500),
 ) -> pd.DataFrame:
     """What a new heavy ranker gains over the old one, behind a light ranker of any width and without.
 
@@ -196,8 +196,8 @@ def gains_by_width(
     Returns
     -------
     DataFrame
-        One row a width and funnel: `passed`, `funnel` ("behind the light ranker" or "nothing
-        filtered"), `gain` in standard deviations of quality.
+        One row a width and funnel: `passed`, `funnel` ("filtered" by the light ranker, or
+        "unfiltered"), `gain` in standard deviations of quality.
     """
     heavy: Heavy = "perfect" if perfect else "new"
     today = rewards_behind(passed, heavy="old", light_noise=light_noise)
@@ -206,8 +206,8 @@ def gains_by_width(
     free = free - rewards_behind([500], heavy="old", light_noise=light_noise)
     return pd.concat(
         [
-            pd.DataFrame({"passed": passed, "funnel": "behind the light ranker", "gain": behind}),
-            pd.DataFrame({"passed": passed, "funnel": "nothing filtered", "gain": free[0]}),
+            pd.DataFrame({"passed": passed, "funnel": "filtered", "gain": behind}),
+            pd.DataFrame({"passed": passed, "funnel": "unfiltered", "gain": free[0]}),
         ],
         ignore_index=True,
     )
