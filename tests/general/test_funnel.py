@@ -159,11 +159,11 @@ def test_the_attribution_s_interval_covers_what_it_says():
     free, shown = heavy.argmax(1), np.where(passed, heavy, -np.inf).argmax(1)
     truth = (value[rows, free] - value[rows, shown]).mean()
     held = 0
-    for seed in range(200):
+    for seed in range(160):
         finding = funnel_attribution(*funnel(seed=seed, **settings), replicates=100, rng=seed)
         held += finding.ci[0] <= truth <= finding.ci[1]
-    # 500 runs with the default replicates gave 95.4%; as many as are run here leave an error of 1.5 points.
-    assert 0.91 <= held / 200 <= 0.985
+    # 500 runs with the default replicates gave 95.4%; as many as are run here leave an error of 1.7 points.
+    assert 0.91 <= held / 160 <= 0.99
 
 
 def test_scores_that_tell_nothing_find_no_cost():

@@ -382,5 +382,11 @@ def _best(scores: np.ndarray, keep: int) -> np.ndarray:
 
 def _nodes(low: float, high: float, points: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss and Legendre's nodes and weights on an interval."""
-    nodes, weights = np.polynomial.legendre.leggauss(points)
+    nodes, weights = _legendre(points)
     return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
+
+
+@lru_cache(maxsize=4)
+def _legendre(points: int) -> tuple[np.ndarray, np.ndarray]:
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    return nodes, weights
