@@ -1,0 +1,193 @@
+"""Who reads this table, directly or through others, and who of them ever said so?"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from toolkit.finding import Finding
+from toolkit.frames import read_columns
+from toolkit.rules import level
+
+__all__ = ["cycles", "lineage"]
+
+
+def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> Finding:
+    """Who is reached by a change of a table, and who of them its owner doesn't know of.
+
+    A reader that writes a table from what it reads hands the change on to that table's readers.
+    A consumer on no list of a table that it reads is undeclared (Sculley et al.). Known are those
+    that one finds by going from list to list.
+
+    Parameters
+    ----------
+    reads : any frame that Narwhals reads
+        The query log, one row a read: `ts`, `reader`, `table`, and `writes`, the table that the
+        read helped to fill, missing where it filled none.
+    declared : any frame that Narwhals reads
+        The lists of consumers: `reader`, `table`; each pair once.
+    changed : str
+        The table that is to change.
+    alpha : float
+        One minus the level of the interval.
+
+    Returns
+    -------
+    Finding
+        Estimate: the number of undeclared consumers in the log. The interval's upper end adds those
+        that read too rarely to be in it yet, from how many of the seen came on one day only or on
+        two (Chao's lower bound for unseen species). One row a consumer and table in its table.
+
+    Raises
+    ------
+    ValueError
+        If columns or values are missing, a pair is declared twice, or the log has no read of
+        `changed`.
+
+    References
+    ----------
+    Sculley et al. (2015), "Hidden Technical Debt in Machine Learning Systems", NeurIPS;
+    Chao (1987), "Estimating the Population Size for Capture-Recapture Data with
+    Unequal Catchability", Biometrics.
+
+    Examples
+    --------
+    >>> reads = pd.DataFrame({"ts": pd.date_range("2026-03-02", periods=3, tz="UTC"),
+    ...     "reader": ["rollup", "payout", "alerts"], "table": ["scores", "daily", "scores"],
+    ...     "writes": ["daily", None, None]})
+    >>> known = pd.DataFrame({"reader": ["rollup", "alerts"], "table": ["scores", "scores"]})
+    >>> print(lineage(reads, known, changed="scores").verdict)
+    A change of scores reaches 3 consumers, and 1 of them is undeclared: payout.
+    """
+    level(alpha)
+    log = read_columns(reads, "reads", ["ts", "reader", "table", "writes"], missing=["writes"])
+    lists = read_columns(declared, "declared", ["reader", "table"], key=["reader", "table"])
+    # A frame of objects holds missing text in several ways.
+    log["writes"] = log["writes"].astype(object).where(log["writes"].notna(), None)
+    if changed not in set(log["table"]):
+        raise ValueError(
+            f"changed: got {changed!r}; the log has reads of {', '.join(sorted(map(str, set(log['table']))))}"
+        )
+    pairs = set(zip(lists["reader"], lists["table"], strict=True))
+    edges = log.loc[log["writes"].notna(), ["table", "writes", "reader"]].drop_duplicates()
+    links = list(edges.itertuples(index=False, name=None))
+    paths = _reached(changed, [(source, target) for source, target, _ in links])
+    told = _reached(changed, [(a, b) for a, b, reader in links if (reader, a) in pairs])
+    log["day"] = pd.to_datetime(log["ts"], utc=True).dt.floor("D")
+    rows = (
+        log[log["table"].isin(list(paths))]
+        .groupby(["reader", "table"], sort=False)
+        .agg(reads=("ts", "size"), days=("day", "nunique"), last_read=("ts", "max"))
+        .reset_index()
+    )
+    rows["by_way_of"] = [" > ".join(paths[table]) for table in rows["table"]]
+    rows["declared"] = [pair in pairs for pair in zip(rows["reader"], rows["table"], strict=True)]
+    rows["known"] = rows["declared"] & rows["table"].isin(list(told))
+    rows["steps"] = [len(paths[table]) for table in rows["table"]]
+    rows = rows.sort_values(["known", "steps", "reader"], ignore_index=True)
+    known = set(rows.loc[rows["known"], "reader"])
+    undeclared = set(rows.loc[~rows["declared"], "reader"]) - known
+    behind = set(rows["reader"]) - known - undeclared
+    # Reads of several tables on one day are one day.
+    seen = log[log["table"].isin(list(paths)) & log["reader"].isin(list(undeclared))]
+    length = (log["day"].max() - log["day"].min()).days + 1
+    unseen = _most_unseen(seen.groupby("reader")["day"].nunique().to_numpy(), length, alpha=alpha)
+    names, count = sorted(map(str, undeclared)), len(undeclared)
+    rows["last_read"] = rows["last_read"].dt.strftime("%Y-%m-%d")
+    return Finding(
+        float(count),
+        (float(count), count + unseen),
+        f"A change of {changed} reaches {_so_many(rows['reader'].nunique())}, and {count} of them "
+        f"{'is' if count == 1 else 'are'} undeclared{': ' if names else ''}{', '.join(names)}"
+        + (f"; {len(behind)} more can only be found through those" if behind else "")
+        + "".join(f"; the change comes back: {loop}" for loop in _loops(edges, paths))
+        + ".",
+        unit="undeclared consumers",
+        n=len(log),
+        alpha=alpha,
+        table=rows[["reader", "table", "declared", "known", "reads", "days", "last_read", "by_way_of"]],
+        assumptions=(
+            "the log has every read of its time, under the reader's own name",
+            "the interval takes the undeclared to read about as often as each other; rarer ones add to it",
+        ),
+        cannot_tell=(
+            "a reader that uses what it reads, from one that only looks",
+            "copies that leave the warehouse: a download, a screenshot, a cache",
+        ),
+    )
+
+
+def _so_many(consumers: int) -> str:
+    return f"{consumers} consumer{'s' * (consumers != 1)}"
+
+
+def _loops(edges: pd.DataFrame, reached: dict[str, list[str]]) -> list[str]:
+    """The ways round that a change takes, beginning with the table that is reached first."""
+    texts = []
+    for loop in cycles(edges["table"], edges["writes"]):
+        if loop[0] in reached:
+            first = min(range(len(loop)), key=lambda place: len(reached[loop[place]]))
+            texts.append(" > ".join([*loop[first:], *loop[: first + 1]]))
+    return texts
+
+
+def cycles(sources: Iterable[str], targets: Iterable[str]) -> list[list[str]]:
+    """The groups of tables that are made from each other, each in the order of one way round.
+
+    Examples
+    --------
+    >>> cycles(["scores", "negatives", "model"], ["negatives", "model", "scores"])
+    [['model', 'scores', 'negatives']]
+    """
+    edges = sorted(set(zip(sources, targets, strict=True)))
+    found: list[list[str]] = []
+    for start in sorted({source for source, _ in edges}):
+        if any(start in loop for loop in found):
+            continue
+        paths = _reached(start, edges)
+        back = [paths[source] for source, target in edges if target == start and source in paths]
+        if back:
+            found.append(min(back, key=len))
+    return found
+
+
+def _reached(start: str, edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Each table that a change of `start` reaches, with the shortest way there."""
+    following: dict[str, list[str]] = {}
+    for source, target in edges:
+        following.setdefault(source, []).append(target)
+    paths, waiting = {start: [start]}, deque([start])
+    while waiting:
+        table = waiting.popleft()
+        for target in following.get(table, []):
+            if target not in paths:
+                paths[target] = [*paths[table], target]
+                waiting.append(target)
+    return paths
+
+
+def _most_unseen(days_seen: np.ndarray, days: int, *, alpha: float) -> float:
+    """The upper end of the interval for how many readers weren't seen at all (Chao 1987, log-normal)."""
+    once, twice = int((days_seen == 1).sum()), int((days_seen == 2).sum())
+    left = (days - 1) / days
+    if not once:
+        return 0.0
+    # The forms without bias where nobody was seen twice, else the plain ones.
+    if twice:
+        ratio = once / twice
+        unseen = left * once * ratio / 2
+        variance = twice * (left * ratio**2 / 2 + left**2 * ratio**3 + left**2 * ratio**4 / 4)
+    else:
+        unseen = left * once * (once - 1) / 2
+        variance = left * once * (once - 1) / 2 + left**2 * once * (2 * once - 1) ** 2 / 4
+        variance -= left**2 * once**4 / (4 * (len(days_seen) + unseen))
+    if unseen <= 0:
+        # One reader, seen once: what hasn't come in `days` days may come every `days` / 3 (rule of three).
+        return 3.0
+    widest = np.exp(norm.isf(alpha / 2) * np.sqrt(np.log1p(max(variance, 0.0) / unseen**2)))
+    return float(unseen * widest)
