@@ -59,7 +59,7 @@ def adjusted_prevalence(flagged: float, *, tpr: float, fpr: float) -> float:
 
 
 def em_prevalence(
-    target: Any, bad: Any, good: Any, *, start: float = 0.5, tolerance: float = 1e-9, most: int = 5000
+    target: Any, bad: Any, good: Any, *, start: float = 0.5, tolerance: float = 1e-8, most: int = 5000
 ) -> Any:
     """The share of bad rows that makes the target's scores most likely (Saerens' EM).
 
@@ -222,15 +222,18 @@ def label_shift(
         if name in ("bbse", "em"):
             bad, good = found[name] / start, (1 - found[name]) / (1 - start)
             record |= {"weight_bad": bad, "weight_good": good}
-            record["ess"] = effective_sample_size(np.where(label == 1, bad, good))
+            record["ess"] = round(effective_sample_size(np.where(label == 1, bad, good)), 1)
         records.append(record)
     apart = limits["apart"]
-    agree = "agree" if apart[0] <= 0 <= apart[1] else "disagree, so more than the mix has moved"
+    checked = ""
+    if score is not None:
+        agree = "agree" if apart[0] <= 0 <= apart[1] else "disagree, so more than the mix has moved"
+        checked = f"; BBSE and EM {agree}"
     return Finding(
         float(found["bbse"]),
         limits["bbse"],
         f"If only the mix has moved, {found['bbse']:.1%} of the target is bad, after {start:.1%} in the source "
-        f"(condition number {condition:.3g}); BBSE and EM {agree}.",
+        f"(condition number {condition:.3g}){checked}.",
         se=float(draws["bbse"].std(ddof=1)),
         n=len(known) + len(fresh),
         n_clusters=len(users),

@@ -376,7 +376,7 @@ def audit_gain(shares: Sequence[float], rates: Sequence[float]) -> float:
     --------
     >>> round(audit_gain([0.9, 0.1], [0.02, 0.5]), 2)
     2.05
-    >>> audit_gain([0.5, 0.5], [0.1, 0.1])
+    >>> round(audit_gain([0.5, 0.5], [0.1, 0.1]), 9)
     1.0
     """
     part, spread = _strata(shares, rates)
