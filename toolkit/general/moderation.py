@@ -111,12 +111,9 @@ def report_bias(
     np.add.at(sums, (code[flagged], parts), pieces[flagged])
     flat = sums.reshape(len(users), -1)
     truth, claim = _both(sums.sum(0))
-    draws = bootstrap(
-        lambda times: np.subtract(*reversed(_both((times @ flat).reshape(parts + 1, 4)))),
-        np.arange(len(users)),
-        replicates=replicates,
-        rng=rng,
-    )
+    drawn = bootstrap(lambda times: times @ flat, np.arange(len(users)), replicates=replicates, rng=rng)
+    truths, claims = _both(drawn.reshape(replicates, parts + 1, 4))
+    draws = claims - truths
     names = ["prevalence", "precision", "recall"] + [
         f"prevalence, tenth {i + 1} of score" for i in range(parts)
     ]
@@ -163,18 +160,18 @@ def report_bias(
 
 def _both(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each measure among all rows, and among reported ones; nan where nothing is counted."""
-    tenths, flagged = sums[:-1], sums[-1]
-    everything = tenths.sum(0)
+    tenths, flagged = sums[..., :-1, :], sums[..., -1, :]
+    everything = tenths.sum(-2)
     made = []
     with np.errstate(invalid="ignore", divide="ignore"):
         for of, bad in ((0, 1), (2, 3)):
+            three = (
+                everything[..., bad] / everything[..., of],
+                flagged[..., bad] / flagged[..., of],
+                flagged[..., bad] / everything[..., bad],
+            )
             made.append(
-                np.r_[
-                    everything[bad] / everything[of],
-                    flagged[bad] / flagged[of],
-                    flagged[bad] / everything[bad],
-                    tenths[:, bad] / tenths[:, of],
-                ]
+                np.concatenate([np.stack(three, axis=-1), tenths[..., bad] / tenths[..., of]], axis=-1)
             )
     return made[0], made[1]
 
@@ -183,8 +180,9 @@ def _tenths(score: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Which tenth of the weighted scores each row is in, from 0; equal scores are in one."""
     order = np.argsort(score, kind="stable")
     before = np.cumsum(weight[order]) / weight.sum()
-    edges = np.unique(score[order][np.searchsorted(before, np.arange(1, 10) / 10)])
-    return np.unique(np.searchsorted(edges, score, side="right"), return_inverse=True)[1]
+    # The largest score of each tenth but the last.
+    edges = np.unique(score[order][np.searchsorted(before, np.arange(1, 10) / 10 - 1e-12)])
+    return np.unique(np.searchsorted(edges, score), return_inverse=True)[1]
 
 
 def _interval_or_none(draws: np.ndarray, alpha: float) -> tuple[float, float]:
