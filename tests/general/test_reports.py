@@ -4,7 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolkit.general.reports import audit, by_reports, move, outcomes, posts, report_chance
+from toolkit.general.reports import (
+    audit,
+    by_reports,
+    labelled_sample,
+    move,
+    outcomes,
+    positives_by_score,
+    posts,
+    report_chance,
+    unlabelled,
+)
 from toolkit.tables import problems
 
 POSTS = posts(days=range(16, 23))
@@ -72,6 +82,23 @@ def test_what_moves_the_mix_leaves_each_kind_alone_and_what_moves_inputs_leaves_
     assert len(move(POSTS, "the mix", factor=1.0).bad) == len(POSTS.bad)
 
 
+def test_labels_that_only_bad_posts_get_divide_back_to_the_chance_of_being_bad():
+    labels = outcomes(POSTS, 0.3 * POSTS.bad, rng=1)
+    assert (labels["y"] == 1).all()
+    told = positives_by_score(POSTS, labels, caught=0.3)
+    error = np.sqrt(told["bad"] * 0.7 / 0.3 / (len(POSTS.bad) / 5))
+    assert (np.abs(told["reported / caught"] - told["bad"]) < 4 * error + 1e-3).all()
+
+
+def test_a_sample_is_labelled_and_the_rest_is_not():
+    line = POSTS.flag_line
+    sample, rest = labelled_sample(POSTS, line=line, rows=5000, rng=2), unlabelled(POSTS, line=line)
+    assert "y" not in rest
+    assert rest["yhat"].mean() == pytest.approx(0.1, abs=0.001)
+    assert sample["y"].mean() == pytest.approx(POSTS.bad.mean(), abs=0.02)
+    assert (sample["yhat"] == (sample["score"] >= line)).all()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -79,6 +106,8 @@ def test_what_moves_the_mix_leaves_each_kind_alone_and_what_moves_inputs_leaves_
         (lambda: report_chance(POSTS, rate=0.1, badness=0), "badness: got 0"),
         (lambda: report_chance(POSTS, rate=0.1, score=-1), "score: got -1"),
         (lambda: audit(POSTS, outcomes(POSTS, POSTS.bad * 0.5), rows=10**6), "rows: got 1,000,000; only"),
+        (lambda: labelled_sample(POSTS, line=0.0, rows=10**6), "rows: got 1,000,000; there are only"),
+        (lambda: unlabelled(POSTS, line=np.nan), "line: got nan"),
         (lambda: move(POSTS, "the mood", factor=0.5), "through: got 'the mood'"),
         (lambda: move(POSTS, "the mix", factor=0), "factor: got 0"),
     ],

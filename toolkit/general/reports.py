@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from toolkit.general.moderation import positives_only
 from toolkit.rules import count, number, share
 from toolkit.world import Settings, logs, simulate
 from toolkit.world.serving import Served, pair_features
@@ -30,8 +31,8 @@ class Posts:
     bad: np.ndarray  # 1 where a reviewer would call it bad, reported or not
 
     def keep(self, chosen: np.ndarray) -> Posts:
-        """Some of the posts."""
-        return Posts(self.log[chosen].reset_index(drop=True), self.bad[chosen])
+        """Some of the posts, by mask or place."""
+        return Posts(self.log.loc[chosen].reset_index(drop=True), self.bad[chosen])
 
     @property
     def flag_line(self) -> float:
@@ -164,6 +165,46 @@ def audit(these: Posts, labels: pd.DataFrame, *, rows: int, rng: Any = 0) -> pd.
             "propensity": np.where(told[chosen], 1.0, rows / len(others)),
         }
     )
+
+
+def labelled_sample(these: Posts, *, line: float, rows: int, rng: Any = 0) -> pd.DataFrame:
+    """Posts drawn at random and reviewed: `user_id`, `score`, `yhat` (flagged at the line), `y`."""
+    if count("rows", rows) > len(these.bad):
+        raise ValueError(f"rows: got {rows:,}; there are only {len(these.bad):,} posts")
+    drawn = np.sort(np.random.default_rng(rng).choice(len(these.bad), rows, replace=False))
+    return unlabelled(these.keep(drawn), line=line).assign(y=these.bad[drawn])
+
+
+def unlabelled(these: Posts, *, line: float) -> pd.DataFrame:
+    """What is known of all posts: `user_id`, `score`, and `yhat`, whether it was flagged at the line."""
+    table = these.log[["user_id", "score"]]
+    return table.assign(yhat=(table["score"] >= number("line", line)).astype(int))
+
+
+def positives_by_score(these: Posts, labels: pd.DataFrame, *, caught: float, parts: int = 5) -> pd.DataFrame:
+    """The chance of being bad by score, from the labels of reported bad posts alone, beside the truth.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        `outcomes`, of which only the bad are used.
+    caught : float
+        Share of bad posts that are reported.
+    parts : int
+        Parts of equal size, by score.
+
+    Returns
+    -------
+    DataFrame
+        One row a part: `part`, `reported`, `reported / caught`, `bad`.
+    """
+    key = ["request_id", "item_id"]
+    bad = pd.MultiIndex.from_frame(labels.loc[labels["y"] == 1, key])
+    part = pd.qcut(these.log["score"], count("parts", parts, least=2), labels=False)
+    known = pd.MultiIndex.from_frame(these.log[key]).isin(bad)
+    table = pd.DataFrame({"part": part + 1, "reported": known, "bad": these.bad}).groupby("part").mean()
+    table.insert(1, "reported / caught", [positives_only(value, caught) for value in table["reported"]])
+    return table.reset_index()
 
 
 def move(these: Posts, through: Literal["the mix", "the inputs"], *, factor: float, rng: Any = 0) -> Posts:
