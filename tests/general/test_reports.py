@@ -17,7 +17,7 @@ from toolkit.general.reports import (
 )
 from toolkit.tables import problems
 
-POSTS = posts(days=range(16, 23))
+POSTS = posts(days=range(31, 38))
 
 
 def odds(chance):

@@ -61,7 +61,7 @@ def report_bias(
     Finding
         Prevalence among reported posts less the prevalence of all, which is exactly
         cov(reported, y) / mean(reported). The table has it for prevalence, precision and recall,
-        and the prevalence within each tenth of the score; a tenth with too few reported posts for
+        and for the prevalence within each tenth of the score, lowest first; a tenth with too few reported posts for
         an interval has none.
 
     Raises
@@ -114,9 +114,7 @@ def report_bias(
     drawn = bootstrap(lambda times: times @ flat, np.arange(len(users)), replicates=replicates, rng=rng)
     truths, claims = _both(drawn.reshape(replicates, parts + 1, 4))
     draws = claims - truths
-    names = ["prevalence", "precision", "recall"] + [
-        f"prevalence, tenth {i + 1} of score" for i in range(parts)
-    ]
+    names = ["prevalence", "precision", "recall"] + [f"tenth {i + 1}" for i in range(parts)]
     ends = [_interval_or_none(draw, alpha) for draw in draws.T]
     ends[0] = interval(draws[:, 0], alpha=alpha)
     masks = [np.ones(len(rows), bool), flagged, bad == 1, *(tenth == i for i in range(parts))]

@@ -18,9 +18,10 @@ from toolkit.world.slates import Slates
 
 # A world whose pair features tell more than the baseline's: the classifier separates bad posts decently.
 SETTINGS = Settings(
-    exploration=0.0, candidates=5, days=30, weights=(1.2, 1.0, 0.8, 0.4, 0.3, 0.2), intercept=-3.6
+    exploration=0.0, candidates=5, days=45, weights=(1.2, 1.0, 0.8, 0.4, 0.3, 0.2), intercept=-3.6
 )
-DAYS = range(16, 30)
+# Late enough for a four-week click rate to have its four weeks.
+DAYS = range(31, 45)
 
 
 @dataclass(frozen=True, eq=False)
