@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+# Fewer reported rows of either outcome give no interval, and fewer reported rows in all no answer.
+_FEWEST, _FEWEST_REPORTED = 5, 20
+
+
 def report_bias(
     audit: Any,
     *,
@@ -61,13 +65,13 @@ def report_bias(
     Finding
         Prevalence among reported posts less the prevalence of all, which is exactly
         cov(reported, y) / mean(reported). The table has it for prevalence, precision and recall,
-        and for the prevalence within each tenth of the score, lowest first; a tenth with too few reported posts for
-        an interval has none.
+        and for the prevalence within each tenth of the score, lowest first. A row of it with
+        fewer than five reported posts that count, or that don't, has no interval.
 
     Raises
     ------
     ValueError
-        If columns or values are missing or not what they must be, no post is reported or all are,
+        If columns or values are missing or not what they must be, fewer than 20 posts are reported or all are,
         a label or a side of the threshold doesn't occur, or the score is constant.
 
     Examples
@@ -90,6 +94,11 @@ def report_bias(
     for column in (y, reported):
         if rows[column].nunique() < 2:
             raise ValueError(f"{column}: got only {rows[column].iloc[0]} in audit; both 0 and 1 must occur")
+    if rows[reported].sum() < _FEWEST_REPORTED:
+        raise ValueError(
+            f"{reported}: got {int(rows[reported].sum())} reported posts in audit; their bias needs "
+            f"{_FEWEST_REPORTED} at least"
+        )
     scored = rows[score].to_numpy(float)
     if scored.min() == scored.max():
         raise ValueError(f"{score}: got only {scored[0]:g} in audit; a score must vary")
@@ -115,9 +124,14 @@ def report_bias(
     truths, claims = _both(drawn.reshape(replicates, parts + 1, 4))
     draws = claims - truths
     names = ["prevalence", "precision", "recall"] + [f"tenth {i + 1}" for i in range(parts)]
-    ends = [_interval_or_none(draw, alpha) for draw in draws.T]
-    ends[0] = interval(draws[:, 0], alpha=alpha)
-    masks = [np.ones(len(rows), bool), flagged, bad == 1, *(tenth == i for i in range(parts))]
+    groups = [np.ones(len(rows), bool), flagged, bad == 1, *(tenth == i for i in range(parts))]
+    # Which rows of each group count: the bad ones, and for recall the flagged.
+    hits = [bad == 1, bad == 1, flagged, *[bad == 1] * parts]
+    ends = [interval(draws[:, 0], alpha=alpha)]
+    for draw, group, hit in zip(draws.T[1:], groups[1:], hits[1:], strict=True):
+        counts = [(group & (told == 1) & side).sum() for side in (hit, ~hit)]
+        # Resampling a handful of rows doesn't show how else they might have come.
+        ends.append(interval(draw, alpha=alpha) if min(counts) >= _FEWEST else (math.nan, math.nan))
     table = pd.DataFrame(
         {
             "measure": names,
@@ -126,8 +140,8 @@ def report_bias(
             "bias": claim - truth,
             "low": [low for low, _ in ends],
             "high": [high for _, high in ends],
-            "rows": [int(mask.sum()) for mask in masks],
-            "reported": [int(told[mask].sum()) for mask in masks],
+            "rows": [int(group.sum()) for group in groups],
+            "reported": [int(told[group].sum()) for group in groups],
         }
     )
     total = pieces.sum(0)
@@ -181,12 +195,6 @@ def _tenths(score: np.ndarray, weight: np.ndarray) -> np.ndarray:
     # The largest score of each tenth but the last.
     edges = np.unique(score[order][np.searchsorted(before, np.arange(1, 10) / 10 - 1e-12)])
     return np.unique(np.searchsorted(edges, score), return_inverse=True)[1]
-
-
-def _interval_or_none(draws: np.ndarray, alpha: float) -> tuple[float, float]:
-    if np.isfinite(draws).mean() < 0.95:
-        return math.nan, math.nan
-    return interval(draws, alpha=alpha)
 
 
 def positives_only(labelled: float, chance: float) -> float:
