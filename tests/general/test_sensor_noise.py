@@ -106,8 +106,8 @@ def test_its_intervals_cover_and_its_p_is_uniform_where_nothing_differs(users, e
 
 @pytest.mark.slow
 def test_several_columns_share_the_error():
-    rng = np.random.default_rng(6)
-    wrong, runs = 0, 300
+    rng = np.random.default_rng(12)
+    wrong, runs = 0, 400
     for _ in range(runs):
         lab, field = (
             pd.DataFrame(rng.normal(size=(150, 4)), columns=list("abcd")).assign(user_id=np.arange(150) // 3)
@@ -115,7 +115,8 @@ def test_several_columns_share_the_error():
         )
         table = noise_gap(lab, field, columns=list("abcd")).table
         wrong += ((table["low"] > 1) | (table["high"] < 1)).any()
-    assert wrong / runs < 0.05 + 0.03
+    # Two and a half standard errors of the simulation above 5%.
+    assert wrong / runs < 0.05 + 0.028
 
 
 def test_training_on_many_noisy_copies_is_ridge_regression():
@@ -195,6 +196,10 @@ MODELS = {"m": lambda rows: -rows["f_motion"]}
         (
             lambda: noise_gap(ROWS.assign(f_motion=ROWS["user_id"] / 7), ROWS, columns=COLUMNS),
             "f_motion: got repeats that are all equal in lab",
+        ),
+        (
+            lambda: noise_gap(ROWS.assign(f_motion=np.arange(120) % 4), ROWS, columns=COLUMNS),
+            "f_motion: got the same spread within every unit in lab",
         ),
         (
             lambda: noise_gap(ROWS, ROWS.assign(f_rhythm=np.inf), columns=COLUMNS),

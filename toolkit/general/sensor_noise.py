@@ -116,8 +116,8 @@ def noise_gap(
         at_lab, in_field = parts["lab"], parts["field"]
         log_ratio = math.log(in_field["noise"] / at_lab["noise"])
         error = math.hypot(at_lab["error"], in_field["error"])
-        # Welch's degrees of freedom: the side with few units decides.
-        freedom = error**4 / sum(p["error"] ** 4 / (p["units"] - 1) for p in parts.values())
+        # Welch's degrees of freedom: the side whose error is known worst decides.
+        freedom = error**4 / sum(p["error"] ** 4 / p["freedom"] for p in parts.values())
         half = float(student.isf(each / 2, freedom)) * error
         errors.append(math.exp(log_ratio) * error)
         chances.append(float(2 * student.sf(abs(log_ratio) / error, freedom)))
@@ -188,7 +188,16 @@ def _components(frame: pd.DataFrame, name: str, unit: str, column: str) -> dict[
         )
     # How far the ratio of sums would move, had other units come.
     residual = (within - noise * spare)[spare > 0]
-    error = math.sqrt(float(residual @ residual) * repeated / (repeated - 1)) / float(within.sum())
+    squares = float(residual @ residual)
+    if squares <= 1e-24 * float(within.sum()) ** 2:
+        raise ValueError(
+            f"{column}: got the same spread within every unit in {name}; such repeats tell no error of it"
+        )
+    error = math.sqrt(squares * repeated / (repeated - 1)) / float(within.sum())
+    # Units' squares are skewed, so their variance is known less well than that of as many normal values: match the
+    # first two moments of a chi-square (Satterthwaite), by the residuals' kurtosis.
+    kurtosis = repeated * float((residual**4).sum()) / squares**2
+    freedom = 2 * repeated / max(kurtosis - 1, 2 * repeated / (repeated - 1))
     total = len(value)
     between = float(readings @ mean**2 - total * value.mean() ** 2) / (len(units) - 1)
     typical = (total - float((readings**2).sum()) / total) / (len(units) - 1)
@@ -196,7 +205,7 @@ def _components(frame: pd.DataFrame, name: str, unit: str, column: str) -> dict[
     return {
         "noise": noise,
         "error": error,
-        "units": repeated,
+        "freedom": freedom,
         "reliability": signal / (signal + noise),
     }
 
