@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from toolkit.general.moderation import positives_only
+from toolkit.general.label_noise import positives_only
 from toolkit.rules import count, number, share
 from toolkit.world import Settings, logs, simulate
 from toolkit.world.serving import Served, pair_features
