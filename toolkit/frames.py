@@ -20,6 +20,7 @@ def read_columns(
     labels: Sequence[str] = (),
     propensities: Sequence[str] = (),
     numbers: Sequence[str] = (),
+    optional: Sequence[str] = (),
     keep: bool = False,
 ) -> pd.DataFrame:
     """A copy of the named columns as a pandas frame, refused where they aren't complete.
@@ -39,6 +40,8 @@ def read_columns(
         Those of them that may have missing values.
     labels, propensities, numbers : sequence of str
         Those of them whose values must be 0 or 1, chances in (0, 1], finite numbers.
+    optional : sequence of str
+        Further columns that are read, under the same rules, where they are there.
     keep : bool
         Whether to return the frame's other columns too.
 
@@ -63,6 +66,7 @@ def read_columns(
     absent = [column for column in columns if column not in have]
     if absent:
         raise ValueError(f"{name}: got columns {have}; it must have {', '.join(absent)}")
+    columns = [*columns, *(column for column in optional if column in have)]
     wanted = have if keep else list(dict.fromkeys(columns))
     selected = table.select(*wanted)
     eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
@@ -74,6 +78,8 @@ def read_columns(
             empty = int(result[column].isna().sum())
             raise ValueError(f"{column}: got {empty} missing of {len(result)}; {name} must be complete")
     for column in dict.fromkeys([*labels, *propensities, *numbers]):
+        if column not in columns:
+            continue  # an optional one that isn't there
         values = result[column]
         if not pd.api.types.is_numeric_dtype(values):
             raise ValueError(f"{column}: got {values.dtype} in {name}; it must be numbers")
