@@ -92,9 +92,9 @@ def family_outcomes(
 ) -> dict[str, float]:
     """What a correction does to families of metrics of which some moved.
 
-    Exact for a correction that compares every p-value with one line (none, Bonferroni); Holm's
-    first step is Bonferroni's, so a family without any effect is exact there too. The rest is
-    simulated.
+    Exact for a single metric, and for a correction that compares every p-value with one line (none,
+    Bonferroni); Holm's first step is Bonferroni's, so a family without any effect is exact there
+    too. The rest is simulated.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def family_outcomes(
     """
     one_of("correction", correction, get_args(Correction))
     still = count("metrics", metrics) - count("moved", moved, least=0)
-    if correction in ("none", "Bonferroni") or (correction == "Holm" and not moved):
+    if correction in ("none", "Bonferroni") or metrics == 1 or (correction == "Holm" and not moved):
         line = level(alpha) / (1 if correction == "none" else metrics)
         limit = norm.isf(line / 2)
         return {

@@ -127,7 +127,6 @@ def peeking_audit(
         se=float(errors[-1]),
         p=p,
         n=users,
-        n_clusters=users or None,
         alpha=alpha,
         table=table.drop(columns="users", errors="ignore"),
         assumptions=(
@@ -166,7 +165,7 @@ def sequential_ci(
     value: str = "y",
     arm: str = "arm",
     ts: str = "ts",
-    id: str = "user_id",
+    user: str = "user_id",
     treatment: str = "treatment",
     unit: str = "",
     alpha: float = 0.05,
@@ -182,7 +181,7 @@ def sequential_ci(
     tau : float
         Standard deviation of the effects that one expects, in the metric's unit; fixed before the
         data. `always_valid.tightest_tau` gives it from the planned standard error.
-    id : str
+    user : str
         Column that names the unit; where it is there, a unit may be there once.
     unit : str
         Of the difference.
@@ -209,10 +208,10 @@ def sequential_ci(
     """
     count("burn_in", burn_in, least=10)
     mixture_half_width(1.0, tau=tau, alpha=alpha)  # checks the settings before any work
-    table = read_columns(units, "units", [value, arm, ts], numbers=[value], optional=[id])
-    if id in table and table[id].duplicated().any():
-        again = int(table[id].duplicated().sum())
-        raise ValueError(f"{id}: got {again:,} repeated of {len(table):,}; one row a unit, not an event")
+    table = read_columns(units, "units", [value, arm, ts], numbers=[value], optional=[user])
+    if user in table and table[user].duplicated().any():
+        again = int(table[user].duplicated().sum())
+        raise ValueError(f"{user}: got {again:,} repeated of {len(table):,}; one row a unit, not an event")
     table = table.sort_values(ts, ignore_index=True, kind="stable")
     two_arms(table[arm], treatment)
     treated = (table[arm] == treatment).to_numpy()
