@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -45,12 +45,13 @@ def lines(
     marker: float | None = None,
     marker_label: str = "",
     points: bool = False,
+    step: bool = False,
 ) -> alt.LayerChart:
     """One line a series over an ordered quantity.
 
     `data` has one row a point; `x`, `y` and `series` name its columns, `low` and `high` those of a
     band around each line. `reference` is a horizontal rule, `marker` a vertical one. `y_format` is
-    a d3 number format such as "%". Fix `y_domain` in a demo, or the axis moves instead of the line.
+    a d3 number format such as "%". With `step` a value holds until the next one. Fix `y_domain` in a demo, or the axis moves instead of the line.
     """
     encoding = {
         "x": alt.X(
@@ -71,9 +72,11 @@ def lines(
         # Colour alone tells nothing to some readers: dashes differ too, in the legend as well.
         dash = alt.StrokeDash(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
         encoding["strokeDash"] = dash.legend(**strokes)
-    layers = [alt.Chart(data).mark_line(point=points, strokeWidth=2, clip=True).encode(**encoding)]
+    shape: Literal["step-after", "linear"] = "step-after" if step else "linear"
+    line = alt.Chart(data).mark_line(point=points, strokeWidth=2, clip=True, interpolate=shape)
+    layers = [line.encode(**encoding)]
     if low is not None and high is not None:
-        band = alt.Chart(data).mark_area(opacity=0.2, clip=True)
+        band = alt.Chart(data).mark_area(opacity=0.2, clip=True, interpolate=shape)
         band = band.encode(x=encoding["x"], y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"))
         layers.append(band if series is None else band.encode(color=encoding["color"]))
     if reference is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class Finding:
     estimate : float
         The effect size, in `unit`; nan where the evidence defines none.
     ci : pair of float
-        Interval of the estimate at level `1 - alpha`, lower end first.
+        Interval of the estimate at level `1 - alpha`, lower end first; nan twice where the evidence
+        defines none.
     verdict : str
         One sentence: what a colleague should conclude.
     unit : str
@@ -37,7 +38,7 @@ class Finding:
     p : float or None
         P-value of "no effect", where such a test exists.
     n : int
-        Rows that the estimate stands on.
+        Rows that the estimate stands on; 0 where they aren't known.
     n_clusters : int or None
         Independent units among them (users, unless the diagnostic says otherwise).
     alpha : float
@@ -93,16 +94,26 @@ class Finding:
     def summary(self) -> str:
         """The numbers in one line: estimate, interval, p-value where there is one, sample sizes."""
         unit = f" {self.unit}" if self.unit else ""
-        parts = [
-            f"estimate {figure(self.estimate)}{unit}",
-            f"{100 * (1 - self.alpha):.4g}% interval {figure(self.ci[0])} to {figure(self.ci[1])}",
-        ]
+        interval = f"{100 * (1 - self.alpha):.4g}% interval {figure(self.ci[0])} to {figure(self.ci[1])}"
+        none = math.isnan(self.ci[0]) and math.isnan(self.ci[1])
+        parts = [f"estimate {figure(self.estimate)}{unit}", "no interval" if none else interval]
         if self.p is not None:
             parts.append("p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}")
-        parts.append(f"n = {self.n:,}")
+        if self.n:
+            parts.append(f"n = {self.n:,}")
         if self.n_clusters is not None:
             parts.append(f"{self.n_clusters:,} clusters")
         return ", ".join(parts)
+
+    def brief(self) -> Finding:
+        """The same without its table, for a page that draws the table or has no need of it.
+
+        Examples
+        --------
+        >>> Finding(0.0, (-1.0, 1.0), "Nothing is decided.", n=3).brief().table is None
+        True
+        """
+        return replace(self, table=None)
 
     def __str__(self) -> str:
         lines = [self.verdict, f"  {self.summary()}"]

@@ -22,6 +22,7 @@ def read_columns(
     propensities: Sequence[str] = (),
     numbers: Sequence[str] = (),
     times: Sequence[str] = (),
+    optional: Sequence[str] = (),
     keep: bool = False,
 ) -> pd.DataFrame:
     """A copy of the named columns as a pandas frame, refused where they aren't complete.
@@ -46,6 +47,8 @@ def read_columns(
     labels, propensities, numbers, times : sequence of str
         Those of them whose values must be 0 or 1, chances in (0, 1], finite numbers, times that
         bear their zone.
+    optional : sequence of str
+        Further columns that are read, under the same rules, where they are there.
     keep : bool
         Whether to return the frame's other columns too.
 
@@ -70,6 +73,7 @@ def read_columns(
     absent = [column for column in columns if column not in have]
     if absent:
         raise ValueError(f"{name}: got columns {have}; it must have {', '.join(absent)}")
+    columns = [*columns, *(column for column in optional if column in have)]
     wanted = have if keep else list(dict.fromkeys(columns))
     selected = table.select(*wanted).with_columns(
         ncs.by_dtype(nw.Decimal, nw.Int128, nw.UInt128).cast(nw.Float64)
@@ -83,11 +87,15 @@ def read_columns(
             empty = int(result[column].isna().sum())
             raise ValueError(f"{column}: got {empty} missing of {len(result)}; {name} must be complete")
     for column in times:
+        if column not in columns:
+            continue
         if not isinstance(result[column].dtype, pd.DatetimeTZDtype):
             raise ValueError(
                 f"{column}: got {result[column].dtype} in {name}; it must be times with their zone"
             )
     for column in dict.fromkeys([*labels, *propensities, *numbers]):
+        if column not in columns:
+            continue  # an optional one that isn't there
         values = result[column]
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_complex_dtype(values):
             raise ValueError(f"{column}: got {values.dtype} in {name}; it must be numbers")

@@ -60,13 +60,16 @@ def test_before_the_burn_in_and_without_spread_there_is_no_interval():
     ("call", "message"),
     [
         (lambda: mixture_half_width(0.0, tau=1), r"se: got \[0.0\]; a standard error must be positive"),
-        (lambda: mixture_half_width(1.0, tau=0), "tau: got 0; it must be positive"),
+        (lambda: mixture_half_width(1.0, tau=0), "tau: got 0; it must lie above 0"),
         (lambda: mixture_half_width(1.0, tau=1, alpha=1), "alpha: got 1"),
         (lambda: tightest_tau(-1), "se: got -1"),
         (lambda: tightest_tau(1, alpha=2), "alpha: got 2"),
         (lambda: sequential_path([[1.0]], tau=1), r"values: got shape \(1, 1\)"),
         (lambda: sequential_path([1.0, np.nan], tau=1), "values: got 1 that are not finite"),
-        (lambda: sequential_path([1.0, 2.0], tau=1, burn_in=1), "burn_in: got 1"),
+        (
+            lambda: sequential_path([1.0, 2.0], tau=1, burn_in=1),
+            "burn_in: got 1; it must be a whole number, 2 at least",
+        ),
         (lambda: sequential_path([1.0, 2.0], tau=-1), "tau: got -1"),
     ],
 )

@@ -8,10 +8,12 @@ from toolkit.experiments.group_sequential import (
     crossing,
     design,
     false_positive_rate,
+    inflation,
     obrien_fleming,
     pocock,
     spending_bounds,
 )
+from toolkit.experiments.winners_curse import selection_errors
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,77 @@ def test_power_duration_and_exaggeration_agree_with_simulation(walks):
     told = design(bounds, drift=drift)
     assert told["power"] == pytest.approx((stops & (claim > 0)).mean(), abs=0.008)
     assert told["duration"] == pytest.approx(shares[at].mean(), abs=0.008)
-    assert told["exaggeration"] == pytest.approx(claim[stops].mean() / drift, abs=0.03)
+    assert told["exaggeration"] == pytest.approx(np.abs(claim[stops]).mean() / drift, abs=0.03)
+
+
+def simulated_rate(information, tests=100_000):
+    steps = np.sqrt(np.diff([0.0, *information]))
+    inside = np.ones(tests, dtype=bool)
+    draws, score = np.random.default_rng(0), np.zeros(tests)
+    for step, time in zip(steps, information, strict=True):
+        score += step * draws.normal(size=tests)
+        inside &= np.abs(score) < 1.96 * np.sqrt(time)
+    return 1 - inside.mean()
+
+
+DAY_AND_NIGHT = np.cumsum(np.tile(np.r_[np.full(8, 0.002), np.ones(16)], 3))
+
+
+@pytest.mark.parametrize(
+    "information",
+    [
+        [0.5, 0.505, 1.0],
+        [0.5, 0.5 + 1e-6, 1.0],
+        [0.1, 0.1001, 0.2, 0.2001, 0.6, 1.0],
+        [1e-4, 0.3, 0.99, 1.0],
+        DAY_AND_NIGHT / DAY_AND_NIGHT[-1],
+    ],
+    ids=["close", "very close", "pairs", "from almost nothing", "hourly with quiet nights"],
+)
+def test_looks_at_any_distance_agree_with_simulation(information):
+    found = crossing([1.96] * len(information), information=information)["stopped"].iloc[-1]
+    error = 3.5 * np.sqrt(found * (1 - found) / 100_000)
+    assert found == pytest.approx(simulated_rate(information), abs=error)
+
+
+def test_a_look_right_after_another_adds_less_and_less():
+    two = crossing([1.96] * 2)["stopped"].iloc[-1]
+    extra = [
+        crossing([1.96] * 3, information=[0.5, 0.5 + gap, 1.0])["stopped"].iloc[-1] - two
+        for gap in (1e-2, 1e-4, 1e-6, 1e-8, 1e-12)
+    ]
+    # A step of variance s crosses an edge it starts under with a chance that falls as sqrt(s).
+    assert extra[1] / extra[2] == pytest.approx(10, rel=0.05)
+    assert extra[2] / extra[3] == pytest.approx(10, rel=0.05)
+    assert extra == sorted(extra, reverse=True)
+    assert 0 <= extra[-1] < 1e-6
+
+
+def test_looks_of_every_size_are_consistent_where_a_boundary_drops_or_is_missing():
+    # A look that can't stop, right before or after one that can, changes nothing.
+    for gap in (1e-1, 1e-3, 1e-6):
+        times = [0.4 - gap, 0.4, 0.4 + gap, 1.0]
+        found = crossing([np.inf, 2.1, np.inf, 1.9], information=times, drift=1.0)
+        expected = crossing([2.1, 1.9], information=[0.4, 1.0], drift=1.0)
+        assert found["stopped"].iloc[-1] == pytest.approx(expected["stopped"].iloc[-1], abs=1e-8)
+        assert found["claim"].sum() == pytest.approx(expected["claim"].sum(), abs=1e-7)
+
+
+@pytest.mark.parametrize(("looks", "factor"), [(2, 1.110), (5, 1.229), (10, 1.301)])
+def test_pocock_s_price_agrees_with_jennison_and_turnbull_table_2_2(looks, factor):
+    assert inflation([pocock(looks)] * looks) == pytest.approx(factor, abs=0.0006)
+
+
+@pytest.mark.parametrize(("looks", "factor"), [(2, 1.008), (5, 1.028), (10, 1.040)])
+def test_obrien_fleming_s_price_agrees_with_jennison_and_turnbull_table_2_4(looks, factor):
+    bounds = obrien_fleming(looks) * np.sqrt(looks / np.arange(1, looks + 1))
+    assert inflation(bounds) == pytest.approx(factor, abs=0.0006)
+
+
+def test_claims_are_sizes_as_in_gelman_and_carlin():
+    told = design([norm.isf(0.025)], drift=1.0)
+    assert told["exaggeration"] == pytest.approx(selection_errors(1.0, 1.0)["type_m"], abs=1e-9)
+    assert design([2.0, 2.0], drift=-1.5) == pytest.approx(design([2.0, 2.0], drift=1.5), abs=1e-9)
 
 
 def test_one_look_is_the_fixed_test():
@@ -115,10 +187,11 @@ def test_a_look_that_cannot_stop_changes_nothing():
         (lambda: crossing([2.0], information=[0.5, 1.0]), "information: got 2 values for 1 looks"),
         (lambda: crossing([2.0, 2.0], information=[0.5, 0.5]), r"must ascend in \(0, 1\]"),
         (lambda: crossing([2.0], information=[1.5]), r"must ascend in \(0, 1\]"),
-        (lambda: false_positive_rate(0), "looks: got 0; it must be a positive integer"),
+        (lambda: false_positive_rate(0), "looks: got 0; it must be a whole number, 1 at least"),
         (lambda: false_positive_rate(2.5), "looks: got 2.5"),
         (lambda: pocock(5, alpha=0), "alpha: got 0; it must lie strictly between 0 and 1"),
         (lambda: spending_bounds([1.0], spending="all"), "spending: got 'all'"),
+        (lambda: inflation([2.0], power=0.01), "power: got 0.01; it must lie strictly between 0.05 and 1"),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

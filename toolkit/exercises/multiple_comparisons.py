@@ -27,8 +27,9 @@ EXERCISES = {
         "false-positive rate at 5%, to two decimals?",
         lambda: pocock(5),
         0.006,
-        "Pocock's constant for five looks: with it the five chances to be wrong add up to 5%, because "
-        "the looks share data and are often wrong together.",
+        "Pocock's constant for five looks. Each look alone crosses it 1.6% of the time, five times that is 7.9%; "
+        "but the looks share data and are often wrong together, and the chance that one of them is the first to cross "
+        "adds up to 5%.",
         (
             Hint(
                 norm.isf(0.025),
@@ -45,42 +46,51 @@ EXERCISES = {
             Hint(norm.isf(0.05), "That is a one-sided boundary for a single look."),
         ),
     ),
-    "bh": Exercise(
-        "How many of the fifteen p-values in `BENJAMINI_HOCHBERG` does the Benjamini-Hochberg procedure keep at 5%?",
-        lambda: _kept("BH"),
+    "by": Exercise(
+        "How many of the fifteen p-values above does the Benjamini-Yekutieli procedure (BY) keep at 5%?",
+        lambda: _kept("BY"),
         0.1,
-        "The fourth smallest is the last below its line k/15 x 5%, so four are kept.",
+        "Its lines are those of Benjamini and Hochberg, divided by 1 + 1/2 + ... + 1/15 = 3.3: one fewer is kept, "
+        "the price of holding under any dependence.",
         (
-            Hint(lambda: _kept("Bonferroni"), "Bonferroni keeps that many: it guards against any false one."),
+            Hint(lambda: _kept("BH"), "So many does Benjamini-Hochberg keep; BY's lines are lower."),
             Hint(lambda: _kept("none"), "So many are below 5% without any correction."),
         ),
     ),
-    "fortnight": Exercise(
-        "A dashboard is looked at once a day for a fortnight, and the test is stopped at the first p < 5%. "
+    "twenty": Exercise(
+        "A dashboard is looked at twenty times at equal distances, and the test is stopped at the first p < 5%. "
         "How often does a test without any effect win or lose significantly? Give a share, to two decimals.",
-        lambda: false_positive_rate(14),
+        lambda: false_positive_rate(20),
         0.006,
-        "Fourteen looks at accumulating data are wrong more than four times as often as one.",
+        "Twenty looks at accumulating data are wrong five times as often as one.",
         (
             Hint(0.05, "So often it is wrong at any one look. How often at some look?"),
             Hint(
-                1 - 0.95**14,
-                "That takes the fourteen looks for independent; each shares its past with the next.",
+                1 - 0.95**20,
+                "That takes the twenty looks for independent; each shares its past with the next.",
             ),
             Hint(
-                lambda: family_error(14, correlation=0.5),
+                lambda: family_error(20, correlation=0.5),
                 "That takes all looks for equally correlated; neighbours are more alike.",
             ),
+            Hint(lambda: 100 * false_positive_rate(20), "That is in percent; give a share.", 0.6),
+            Hint(lambda: false_positive_rate(14), "That is for fourteen looks."),
         ),
     ),
     "exaggeration": Exercise(
-        "A team's tests have a power of 50%. By which factor are its significant results too big on average, to two decimals?",
+        "A team's tests are looked at once, at the end, and have a power of 50%. By which factor are its significant "
+        "results too big on average, to two decimals?",
         lambda: selection_errors(norm.isf(0.025), 1.0)["type_m"],
         0.012,
         "At a power of one half the true effect lies on the boundary itself, so nearly every significant estimate exceeds it.",
         (
             Hint(1.0, "Estimates are right on average over all tests; these are the significant ones."),
             Hint(1.125, "That is the factor at a power of 80%.", 0.011),
+            Hint(
+                lambda: 100 * selection_errors(norm.isf(0.025), 1.0)["type_m"],
+                "Give a factor, not percent.",
+                1.2,
+            ),
             Hint(2.0, "Half of the tests are significant; that doesn't make them twice too big."),
         ),
     ),

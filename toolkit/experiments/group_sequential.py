@@ -1,24 +1,22 @@
 """What does a test do that is looked at k times: how often is it wrong, how long does it run?
 
-Everything here is exact: the joint distribution of the looks is integrated numerically (Armitage,
-McPherson and Rowe 1969), not simulated.
+Everything here is exact: the joint distribution of the looks is integrated numerically
+(`first_passage`), not simulated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from toolkit.rules import level
-
-# Gauss-Legendre nodes a look: 160 give seven digits at 50 looks.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(160)
+from toolkit.experiments.first_passage import first_passage
+from toolkit.rules import count, level, number, one_of
 
 Spending = Literal["obrien_fleming", "pocock", "linear"]
 
@@ -43,9 +41,9 @@ def crossing(
     -------
     DataFrame with one row a look
         `look`, `information`, `bound`, `upper` and `lower` (probability of stopping there on
-        either side), `stopped` (probability of having stopped by then), and `estimate`: the
-        expected z-statistic at full information that a test stopping there claims, times the
-        probability of stopping there.
+        either side), `stopped` (probability of having stopped by then), and `claim`: the size of
+        the effect that a test stopping there claims on average, whichever its sign, as a
+        z-statistic at full information, times the probability of stopping there.
 
     Raises
     ------
@@ -68,29 +66,23 @@ def crossing(
 
 @lru_cache(maxsize=256)
 def _crossing(limits: tuple[float, ...], times: tuple[float, ...], drift: float) -> pd.DataFrame:
-    rows = []
-    # Before the first look all probability sits at a score of 0.
-    starts, mass = np.zeros(1), np.ones(1)
-    stopped = 0.0
-    for look, (limit, time) in enumerate(zip(limits, times, strict=True)):
-        edge = limit * np.sqrt(time)
-        step = time - (times[look - 1] if look else 0.0)
-        spread = np.sqrt(step)
-        # The score b = z sqrt(t) gains independent N(drift * step, step) increments.
-        mean = starts + drift * step
-        over, under = (edge - mean) / spread, (-edge - mean) / spread
-        upper, lower = mass @ norm.sf(over), mass @ norm.cdf(under)
-        # The mean of what crosses: of a normal beyond a point, in closed form.
-        beyond = mass @ (mean * norm.sf(over) + spread * norm.pdf(over))
-        beyond += mass @ (mean * norm.cdf(under) - spread * norm.pdf(under))
-        stopped += upper + lower
-        rows.append((look + 1, time, limit, upper, lower, stopped, beyond / time))
-        reach = edge if np.isfinite(edge) else abs(drift) * time + 9 * np.sqrt(time)
-        starts = reach * _NODES
-        density = norm.pdf((starts[:, None] - mean[None, :]) / spread) / spread @ mass
-        mass = reach * _WEIGHTS * density
-    columns = ["look", "information", "bound", "upper", "lower", "stopped", "estimate"]
-    return pd.DataFrame(rows, columns=columns)
+    # The score z sqrt(t) gains independent normal increments: mean drift, variance 1 a unit of information.
+    edges = [limit * time**0.5 for limit, time in zip(limits, times, strict=True)]
+    upper, lower, high, low = first_passage(edges, times, drift).T
+    stopped = np.cumsum(upper + lower)
+    if not stopped[-1] < 1 + 1e-6:
+        raise ArithmeticError(f"information: at {list(times)} the probabilities sum to {stopped[-1]}")
+    return pd.DataFrame(
+        {
+            "look": np.arange(1, len(times) + 1),
+            "information": times,
+            "bound": limits,
+            "upper": upper,
+            "lower": lower,
+            "stopped": np.minimum(stopped, 1.0),  # beyond 1 by rounding alone
+            "claim": (high - low) / times,
+        }
+    )
 
 
 def false_positive_rate(looks: int, *, alpha: float = 0.05) -> float:
@@ -101,7 +93,7 @@ def false_positive_rate(looks: int, *, alpha: float = 0.05) -> float:
     >>> [round(false_positive_rate(k), 3) for k in (1, 2, 5, 10)]
     [0.05, 0.083, 0.142, 0.193]
     """
-    _looks(looks)
+    count("looks", looks)
     return float(crossing([norm.isf(level(alpha) / 2)] * looks)["stopped"].iloc[-1])
 
 
@@ -160,6 +152,7 @@ def spending_bounds(
     >>> [round(bound, 3) for bound in spending_bounds([0.5, 1.0])]
     [2.963, 1.969]
     """
+    one_of("spending", spending, get_args(Spending))
     times = _information(information, len(information))
     spent = [0.0, *(_spent(time, spending, level(alpha)) for time in times)]
     bounds: list[float] = []
@@ -185,7 +178,8 @@ def design(
     dict
         `power` (stopping on the side of the effect), `wrong_side`, `duration` (expected share of
         the planned sample, tests that never stop running to the last look) and `exaggeration`
-        (expected claimed effect of the tests that stop, over the true effect; nan without drift).
+        (expected size of the effect that the stopped tests claim, whichever its sign, over the
+        true effect's; nan without drift).
 
     Examples
     --------
@@ -202,14 +196,44 @@ def design(
         "power": float(table[side].sum()),
         "wrong_side": float(table[other].sum()),
         "duration": float((stops * table["information"]).sum() + unfinished),
-        "exaggeration": float(table["estimate"].sum() / share / drift) if drift else float("nan"),
+        "exaggeration": float(table["claim"].sum() / share / abs(drift)) if drift else float("nan"),
     }
+
+
+def inflation(bounds: Sequence[float], *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """How many times a fixed test's sample a test with equally spaced looks must plan for equal power.
+
+    The longest it can run; on average it ends earlier (`duration` in `design`).
+
+    Parameters
+    ----------
+    bounds : sequence of float, one a look
+        As in `crossing`.
+    power : float
+        Chance of stopping on the effect's side; above `alpha`, below 1.
+    alpha : float
+        Level of the fixed test that it is compared with.
+
+    References
+    ----------
+    Jennison and Turnbull (2000), Group Sequential Methods, tables 2.2 and 2.4.
+
+    Examples
+    --------
+    >>> round(inflation([pocock(5)] * 5), 2)
+    1.23
+    """
+    number("power", power, above=level(alpha), below=1)
+    fixed = float(norm.isf(alpha / 2) + norm.isf(1 - power))
+    limits = _bounds(bounds)
+    found = brentq(lambda drift: design(limits, drift=drift)["power"] - power, 1e-3, 8 * fixed, xtol=1e-6)
+    return float(found / fixed) ** 2
 
 
 def _constant(
     shape: Callable[[float], float], looks: int, alpha: float, information: Sequence[float] | None
 ) -> float:
-    _looks(looks)
+    count("looks", looks)
     times = _information(information, looks)
     allowed = level(alpha)
 
@@ -218,7 +242,7 @@ def _constant(
         return float(crossing(bounds, information=times)["stopped"].iloc[-1] - allowed)
 
     single, all_apart = norm.isf(allowed / 2), norm.isf(allowed / 2 / looks)
-    return float(brentq(excess, single - 1e-9, all_apart + 1e-9, xtol=1e-10)) if looks > 1 else float(single)
+    return float(brentq(excess, single - 1e-9, all_apart + 1e-9, xtol=1e-8)) if looks > 1 else float(single)
 
 
 def _spent(time: float, spending: Spending, alpha: float) -> float:
@@ -226,9 +250,7 @@ def _spent(time: float, spending: Spending, alpha: float) -> float:
         return float(4 * norm.sf(norm.isf(alpha / 4) / np.sqrt(time)))
     if spending == "pocock":
         return float(alpha * np.log1p((np.e - 1) * time))
-    if spending == "linear":
-        return float(alpha * time)
-    raise ValueError(f"spending: got {spending!r}; it must be obrien_fleming, pocock or linear")
+    return float(alpha * time)
 
 
 def _bounds(bounds: Sequence[float]) -> list[float]:
@@ -251,8 +273,3 @@ def _information(information: Sequence[float] | None, looks: int) -> list[float]
         if not earlier < later <= 1 + 1e-12:
             raise ValueError(f"information: got {times}; it must ascend in (0, 1]")
     return times
-
-
-def _looks(looks: int) -> None:
-    if isinstance(looks, bool) or not isinstance(looks, int | np.integer) or looks < 1:
-        raise ValueError(f"looks: got {looks!r}; it must be a positive integer")

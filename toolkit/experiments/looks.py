@@ -26,9 +26,11 @@ def looks_by_day(
     assignments : frame
         `experiment`, `user_id`, `arm`, `ts`; one row a user and experiment.
     serving_log : frame
-        `request_id`, `item_id`, `user_id`, `ts`; one row an impression.
+        `request_id`, `item_id`, `user_id`, `ts`; one row an impression. Where it has an `arm`,
+        impressions without one (explored requests) are left out: no arm's model chose them.
     outcomes : frame
-        `request_id`, `item_id` and the metric's column.
+        `request_id`, `item_id` and the metric's column. Where it has a `label_ts`, an impression
+        counts from the first look at which its label was known.
     experiment : str
         Which experiment's assignments to read.
     value : str
@@ -40,12 +42,14 @@ def looks_by_day(
     -------
     DataFrame with one row a day
         `ts` (the day), `users` seen by then, `estimate` (difference of the metric's mean over all
-        impressions since assignment) and `se` (delta method, by user): what `peeking_audit` takes.
+        impressions since assignment, in the metric's unit an impression) and `se` (delta method,
+        by user): what `peeking_audit` takes.
 
     Raises
     ------
     ValueError
-        If the experiment or the arm isn't there, there aren't two arms, or a user is assigned twice.
+        If the experiment or the arm isn't there, there aren't two arms, a user is assigned twice or
+        served by another arm than the assigned one, or an impression has no outcome.
 
     Examples
     --------
@@ -58,12 +62,12 @@ def looks_by_day(
     >>> looks_by_day(users, log, outcomes, experiment="new")[["users", "estimate"]].values.tolist()
     [[2.0, 1.0], [4.0, 0.5]]
     """
-    users, events, treated = _joined(assignments, serving_log, outcomes, experiment, value, treatment)
-    control = two_arms(users["arm"], treatment)[0]
+    users, events = _joined(assignments, serving_log, outcomes, experiment, value, treatment)
+    control, treated = two_arms(users["arm"], treatment)
     rows = []
     for day in sorted(events["ts"].dt.floor("D").unique()):
         end = day + pd.Timedelta(days=1)
-        by_user = events[events["ts"] < end].groupby(["arm", "user_id"])[value].agg(["sum", "count"])
+        by_user = events[events["known"] < end].groupby(["arm", "user_id"])[value].agg(["sum", "count"])
         if not {control, treated} <= set(by_user.index.get_level_values("arm")):
             continue  # a day before both arms have impressions has no comparison to look at
         means, errors = {}, {}
@@ -82,35 +86,62 @@ def users_by_entry(
     outcomes: Any,
     *,
     experiment: str,
+    window: pd.Timedelta,
     value: str = "y",
     treatment: str = "treatment",
 ) -> pd.DataFrame:
-    """One row a user of an experiment, in order of entry: what `sequential_ci` takes.
+    """One row a user of an experiment, when the user's window closes: what `sequential_ci` takes.
+
+    Every user counts for equally long, and only with what was known by then: a sum to the test's
+    end, put at the user's entry, would let an early stop read the future.
 
     Parameters
     ----------
     assignments, serving_log, outcomes : frames
         As in `looks_by_day`.
+    window : Timedelta
+        How long after assignment a user's impressions count; positive.
 
     Returns
     -------
     DataFrame
-        `user_id`, `arm`, `ts` (of assignment) and the metric's column: its sum over the user's
-        impressions since then, 0 for a user without any.
+        `user_id`, `arm`, `ts` (when the window closed) and the metric's column: its sum over the
+        user's impressions within the window whose label was known when it closed; 0 for a user
+        without any. Users whose window was still open at the log's last impression are left out;
+        `attrs["open"]` is their number.
+
+    Raises
+    ------
+    ValueError
+        As `looks_by_day`; or if the window isn't positive, or closed for no user.
 
     Examples
     --------
     >>> start = pd.Timestamp("2026-03-02", tz="UTC")
     >>> users = pd.DataFrame({"experiment": "new", "user_id": [1, 2], "arm": ["control", "treatment"], "ts": start})
-    >>> log = pd.DataFrame({"request_id": [1, 2], "item_id": 7, "user_id": 1, "ts": start + pd.Timedelta("1h")})
-    >>> outcomes = pd.DataFrame({"request_id": [1, 2], "item_id": 7, "y": [1, 1]})
-    >>> users_by_entry(users, log, outcomes, experiment="new")["y"].tolist()
-    [2.0, 0.0]
+    >>> log = pd.DataFrame({"request_id": [1, 2, 3], "item_id": 7, "user_id": [1, 1, 2],
+    ...     "ts": start + pd.to_timedelta([1, 30, 50], unit="h")})
+    >>> outcomes = pd.DataFrame({"request_id": [1, 2, 3], "item_id": 7, "y": 1})
+    >>> table = users_by_entry(users, log, outcomes, experiment="new", window=pd.Timedelta("1D"))
+    >>> table["y"].tolist()
+    [1.0, 0.0]
     """
-    users, events, _ = _joined(assignments, serving_log, outcomes, experiment, value, treatment)
-    sums = events.groupby("user_id")[value].sum().reindex(users["user_id"], fill_value=0.0)
-    table = users[["user_id", "arm", "ts"]].assign(**{value: sums.to_numpy(float)})
-    return table.sort_values("ts", ignore_index=True)
+    if not isinstance(window, pd.Timedelta) or not window > pd.Timedelta(0):
+        raise ValueError(f"window: got {window!r}; it must be a positive Timedelta")
+    users, events = _joined(assignments, serving_log, outcomes, experiment, value, treatment)
+    end = read_columns(serving_log, "serving_log", ["ts"])["ts"].max()
+    closes = users["ts"] + window
+    closed = users[closes <= end]
+    if closed.empty:
+        raise ValueError(f"window: got {window}; at the log's last impression it is open for every user")
+    by_then = events["ts_assigned"] + window
+    # Labels count that were known before the window closed; the impression then was, too.
+    within = events[(events["ts"] < by_then) & (events["known"] <= by_then)]
+    sums = within.groupby("user_id")[value].sum().reindex(closed["user_id"], fill_value=0.0)
+    table = closed[["user_id", "arm"]].assign(ts=closes[closed.index], **{value: sums.to_numpy(float)})
+    table = table.sort_values("ts", ignore_index=True)
+    table.attrs["open"] = len(users) - len(closed)
+    return table
 
 
 def two_arms(arms: pd.Series, treatment: str) -> tuple[str, str]:
@@ -129,15 +160,16 @@ def two_arms(arms: pd.Series, treatment: str) -> tuple[str, str]:
 
 def _joined(
     assignments: Any, serving_log: Any, outcomes: Any, experiment: str, value: str, treatment: str
-) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The experiment's users, and their impressions' outcomes since they were assigned."""
     users = read_columns(assignments, "assignments", ["experiment", "user_id", "arm", "ts"])
-    keys = ["request_id", "item_id"]
-    shown = read_columns(serving_log, "serving_log", [*keys, "user_id", "ts"])
-    labels = read_columns(outcomes, "outcomes", [*keys, value])
-    for name, table in (("serving_log", shown), ("outcomes", labels)):
-        if table.duplicated(keys).any():
-            raise ValueError(f"{name}: a request and item are in it twice; there must be one row each")
+    key = ["request_id", "item_id"]
+    shown = read_columns(
+        serving_log, "serving_log", [*key, "user_id", "ts"], key=key, optional=["arm"], missing=["arm"]
+    )
+    labels = read_columns(
+        outcomes, "outcomes", [*key, value], key=key, numbers=[value], optional=["label_ts"]
+    )
     users = users[users["experiment"] == experiment]
     if users.empty:
         raise ValueError(f"experiment: got {experiment!r}; assignments have none of that name")
@@ -146,7 +178,19 @@ def _joined(
         raise ValueError(
             "assignments: a user is in it twice for this experiment; there must be one row a user"
         )
-    events = shown.merge(labels, on=keys).merge(
-        users[["user_id", "arm", "ts"]], on="user_id", suffixes=("", "_assigned")
-    )
-    return users, events[events["ts"] >= events["ts_assigned"]], treatment
+    if "arm" in shown:
+        shown = shown[shown["arm"].notna()].rename(columns={"arm": "served"})
+    events = shown.merge(users[["user_id", "arm", "ts"]], on="user_id", suffixes=("", "_assigned"))
+    events = events[events["ts"] >= events["ts_assigned"]]
+    if "served" in events and (events["served"] != events["arm"]).any():
+        row = events[events["served"] != events["arm"]].iloc[0]
+        raise ValueError(
+            f"arm: got {row['served']!r} in serving_log for user {row['user_id']}, who is assigned to "
+            f"{row['arm']!r}; both must name one arm"
+        )
+    events = events.merge(labels, on=key, how="left")
+    lost = events[value].isna().sum()
+    if lost:
+        raise ValueError(f"outcomes: got none for {lost:,} impressions; each needs one")
+    known = events["ts"] if "label_ts" not in events else events[["ts", "label_ts"]].max(axis=1)
+    return users, events.assign(known=known)

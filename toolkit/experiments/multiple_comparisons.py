@@ -7,6 +7,7 @@ Diagnostics for the reader's own tables. What they stand on: looks at one test
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,34 @@ from toolkit.experiments.always_valid import mixture_half_width
 from toolkit.experiments.families import STATSMODELS, Correction
 from toolkit.experiments.group_sequential import crossing, pocock
 from toolkit.experiments.looks import looks_by_day, two_arms, users_by_entry
-from toolkit.experiments.winners_curse import lee_shen_bias, shrink
+from toolkit.experiments.winners_curse import chosen_sum, lee_shen_bias
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.rules import level
+from toolkit.rules import count, level, number, one_of
+
+# A binary arm's mean is about normal once it has this many of either outcome.
+_OUTCOMES = 10
 
 __all__ = ["fdr", "launch_bias", "looks_by_day", "peeking_audit", "sequential_ci", "users_by_entry"]
 
 
-def peeking_audit(looks: Any, *, alpha: float = 0.05) -> Finding:
+def peeking_audit(
+    looks: Any, *, planned: int | Sequence[float] | None = None, unit: str = "", alpha: float = 0.05
+) -> Finding:
     """What a result is worth that was looked at several times before it was reported.
 
     Parameters
     ----------
     looks : frame
-        One row a look, in any order: `ts`, `estimate`, `se`; the last is the reported one.
-        `looks_by_day` makes it from assignments and outcomes.
+        One row a look, in any order: `ts`, `estimate`, `se`, and `users` where it is there; the
+        last is the reported one. `looks_by_day` makes it from assignments and outcomes.
+    planned : int or sequence of float, optional
+        How often the test would have been looked at had it gone on: the number of all looks, the
+        coming ones as far apart as these are on average; or the information (one over the squared
+        standard error) of each coming look, in multiples of the last one's. Without it the last
+        look counts as the planned end.
+    unit : str
+        Of the estimates.
     alpha : float
         Level at which each look was called significant.
 
@@ -43,14 +56,16 @@ def peeking_audit(looks: Any, *, alpha: float = 0.05) -> Finding:
     Finding
         The last look's estimate with the interval that holds at all looks together (Pocock's
         constant for these looks' information), and p: the chance, without any effect, that some
-        look would have been as extreme as the last. The table has every look; the verdict says
-        how often a test watched like this one is "significant" by luck.
+        look would have been as extreme as the last. Both count the looks that were planned. The
+        table has every look; the verdict says how often a test watched like this one is
+        "significant" by luck.
 
     Raises
     ------
     ValueError
         If columns or values are missing, two looks have one `ts`, or the standard error doesn't
-        fall from look to look (then information doesn't accumulate, and this isn't one test).
+        fall from look to look (then information doesn't accumulate, and this isn't one test); if
+        fewer looks are planned than there are, or their information doesn't ascend from 1.
 
     References
     ----------
@@ -61,14 +76,13 @@ def peeking_audit(looks: Any, *, alpha: float = 0.05) -> Finding:
     --------
     >>> days = pd.DataFrame({"ts": pd.date_range("2026-01-01", periods=5, tz="UTC"),
     ...     "estimate": [0.9, 0.8, 0.9, 0.9, 0.9], "se": [1.0, 0.71, 0.58, 0.5, 0.45]})
-    >>> finding = peeking_audit(days)
-    >>> round(finding.p, 2)
-    0.13
+    >>> round(peeking_audit(days).p, 2), round(peeking_audit(days, planned=14).p, 2)
+    (0.13, 0.2)
     """
     level(alpha)
-    table = read_columns(looks, "looks", ["ts", "estimate", "se"])
-    if table.empty:
-        raise ValueError("looks: got no row; there must be one a look")
+    table = read_columns(
+        looks, "looks", ["ts", "estimate", "se"], numbers=["estimate", "se"], optional=["users"]
+    )
     if table["ts"].duplicated().any():
         raise ValueError(f"ts: got {table['ts'][table['ts'].duplicated()].iloc[0]} twice; one row a look")
     table = table.sort_values("ts", ignore_index=True)
@@ -80,45 +94,68 @@ def peeking_audit(looks: Any, *, alpha: float = 0.05) -> Finding:
         raise ValueError(
             f"se: got {errors[at]:.4g} and then {errors[at + 1]:.4g}; it must fall as data come in"
         )
-    information = (errors[-1] / errors) ** 2
+    so_far = (errors[-1] / errors) ** 2
+    informations = np.append(so_far, _to_come(planned, len(table)))
+    information = (informations / informations[-1]).tolist()
     z = table["estimate"].to_numpy(float) / errors
-    count = len(table)
+    done, total = len(table), len(information)
     naive = float(norm.isf(alpha / 2))
-    luck = float(crossing([naive] * count, information=information)["stopped"].iloc[-1])
-    p = float(crossing([max(abs(z[-1]), 1e-6)] * count, information=information)["stopped"].iloc[-1])
-    constant = pocock(count, alpha=alpha, information=information)
+    luck = float(crossing([naive] * total, information=information)["stopped"].iloc[-1])
+    p = float(crossing([max(abs(z[-1]), 1e-6)] * total, information=information)["stopped"].iloc[-1])
+    constant = pocock(total, alpha=alpha, information=information)
     estimate = float(table["estimate"].iloc[-1])
     half = constant * errors[-1]
-    table["information"] = information
+    table["information"] = information[:done]
     table["z"] = z
     table["significant_alone"] = np.abs(z) >= naive
     table["significant_together"] = np.abs(z) >= constant
-    first = table.loc[table["significant_alone"], "ts"]
-    seen = (
-        f"it first looked significant at look {first.index[0] + 1}"
-        if len(first)
-        else "no look was significant"
+    of = f" of {total}" if total > done else ""
+    verdict = (
+        f"After {done}{of} look{'s' * (total > 1)} the last result "
+        f"{'holds' if abs(z[-1]) >= constant else 'does not hold'} at {alpha:.0%}; "
+        f"{_first(table, 'significant_alone')} alone, {_first(table, 'significant_together')} with all looks "
+        f"counted. Without any effect a test watched like this is significant at some look {luck:.1%} of the time."
     )
-    holds = "holds" if abs(z[-1]) >= constant else "does not hold"
+    if planned is None and done > 1:
+        verdict += f" This holds only if look {done} was to be the end: else give `planned`."
+    users = int(table["users"].iloc[-1]) if "users" in table else 0
     return Finding(
         estimate,
         (estimate - half, estimate + half),
-        f"After {count} look{'s' * (count > 1)} the last result {holds} at {alpha:.0%} ({seen}); "
-        f"without any effect a test watched like this is significant at some look {luck:.1%} of the time.",
+        verdict,
+        unit=unit,
         se=float(errors[-1]),
-        p=min(p, 1.0),
-        n=count,
+        p=p,
+        n=users,
         alpha=alpha,
-        table=table,
+        table=table.drop(columns="users", errors="ignore"),
         assumptions=(
             "estimates accumulate independent data, so their increments are independent and about normal",
-            "the table holds every look that could have ended the test",
+            "all looks that could have ended the test are counted, those to come too",
         ),
         cannot_tell=(
             "looks that nobody wrote down",
             "an effect that changes with time, from luck that runs out (novelty, label delay)",
         ),
     )
+
+
+def _to_come(planned: int | Sequence[float] | None, done: int) -> np.ndarray:
+    """The information of the looks still to come, in multiples of the last one's."""
+    if planned is None:
+        return np.empty(0)
+    if np.ndim(planned) == 0:
+        total = count("planned", planned, least=done)  # type: ignore[arg-type]
+        return np.arange(done + 1, total + 1) / done
+    coming = np.asarray(planned, dtype=float)
+    if not (np.isfinite(coming).all() and (np.diff(coming, prepend=1.0) > 0).all()):
+        raise ValueError(f"planned: got {list(planned)}; information must ascend from 1, the last look's")  # type: ignore[arg-type]
+    return coming
+
+
+def _first(table: pd.DataFrame, column: str) -> str:
+    crossed = table.index[table[column]]
+    return f"look {crossed[0] + 1} was the first significant" if len(crossed) else "no look was significant"
 
 
 def sequential_ci(
@@ -128,7 +165,9 @@ def sequential_ci(
     value: str = "y",
     arm: str = "arm",
     ts: str = "ts",
+    user: str = "user_id",
     treatment: str = "treatment",
+    unit: str = "",
     alpha: float = 0.05,
     burn_in: int = 100,
 ) -> Finding:
@@ -138,19 +177,30 @@ def sequential_ci(
     ----------
     units : frame
         One row a unit of randomisation (a user, not an event): its metric, arm, and the time at
-        which it entered the comparison.
+        which its metric was complete. `users_by_entry` makes it.
     tau : float
         Standard deviation of the effects that one expects, in the metric's unit; fixed before the
         data. `always_valid.tightest_tau` gives it from the planned standard error.
+    user : str
+        Column that names the unit; where it is there, a unit may be there once.
+    unit : str
+        Of the difference.
     burn_in : int
-        Units before the first interval; the variance is estimated, so the guarantee is asymptotic.
+        Units of each arm before the first interval; 10 at least. There is none either while an
+        arm's values are all equal, or a metric of 0 and 1 has fewer than ten of either in an arm.
 
     Returns
     -------
     Finding
         The difference (treatment minus the other arm) over all units; the table has the path:
-        `n`, `estimate`, `se`, `low`, `high`, one row after each unit from `burn_in` on. p is the
-        smallest level at which an interval of the path would have left out 0.
+        `n`, `estimate`, `se`, `low`, `high`, one row after each unit that has an interval. p is
+        the smallest level at which an interval of the path would have left out 0.
+
+    Raises
+    ------
+    ValueError
+        If columns or values are missing, a unit is there twice, there aren't two arms, or no size
+        has an interval.
 
     References
     ----------
@@ -161,60 +211,85 @@ def sequential_ci(
     >>> draws = np.random.default_rng(0)
     >>> units = pd.DataFrame({"y": draws.normal(size=2000), "arm": ["control", "treatment"] * 1000, "ts": range(2000)})
     >>> sequential_ci(units, tau=0.1).verdict
-    '0 lies inside at all of the 1,901 sizes looked at: nothing is decided yet.'
+    '0 lies inside at all of the 1,801 sizes looked at: nothing is decided yet.'
     """
-    table = read_columns(units, "units", [value, arm, ts]).sort_values(ts, ignore_index=True, kind="stable")
+    count("burn_in", burn_in, least=10)
+    mixture_half_width(1.0, tau=tau, alpha=alpha)  # checks the settings before any work
+    table = read_columns(units, "units", [value, arm, ts], numbers=[value], optional=[user])
+    if user in table and table[user].duplicated().any():
+        again = int(table[user].duplicated().sum())
+        raise ValueError(f"{user}: got {again:,} repeated of {len(table):,}; one row a unit, not an event")
+    table = table.sort_values(ts, ignore_index=True, kind="stable")
     two_arms(table[arm], treatment)
-    if burn_in < 10:
-        raise ValueError(f"burn_in: got {burn_in!r}; two variances need at least 10 units")
-    mixture_half_width(1.0, tau=tau, alpha=alpha)
     treated = (table[arm] == treatment).to_numpy()
     numbers = table[value].to_numpy(float)
-    parts = []
+    binary = bool(np.isin(numbers, (0, 1)).all())
+    means, errors, known = [], [], np.ones(len(table), dtype=bool)
     for member in (treated, ~treated):
-        count = np.cumsum(member)
-        safe = np.maximum(count, 1)
-        centred = np.where(member, numbers - numbers[member].mean(), 0.0)
+        size = np.cumsum(member)
+        safe = np.maximum(size, 1)
+        # Centred, or squares of a large mean would swallow a small variance.
+        middle = numbers[member].mean()
+        centred = np.where(member, numbers - middle, 0.0)
         mean = np.cumsum(centred) / safe
-        variance = np.maximum(np.cumsum(centred**2) / safe - mean**2, 0.0) * safe / np.maximum(count - 1, 1)
-        parts.append((count, mean + numbers[member].mean(), variance / safe))
-    (n1, mean1, error1), (n0, mean0, error0) = parts
-    se = np.sqrt(error1 + error0)
-    known = (np.minimum(n1, n0) >= 2) & (np.arange(1, len(table) + 1) >= burn_in) & (se > 0)
-    if not known.any():
-        raise ValueError(
-            f"units: got {len(table)}; both arms need rows that differ, and burn_in is {burn_in}"
+        variance = np.maximum(np.cumsum(centred**2) / safe - mean**2, 0.0) * safe / np.maximum(size - 1, 1)
+        varies = np.maximum.accumulate(np.where(member, numbers, -np.inf)) > np.minimum.accumulate(
+            np.where(member, numbers, np.inf)
         )
-    path = pd.DataFrame({"n": np.nonzero(known)[0] + 1, "estimate": (mean1 - mean0)[known], "se": se[known]})
-    half = mixture_half_width(path["se"].to_numpy(), tau=tau, alpha=alpha)
+        known &= (size >= burn_in) & varies
+        if binary:
+            ones = np.cumsum(np.where(member, numbers, 0))
+            known &= (ones >= _OUTCOMES) & (size - ones >= _OUTCOMES)
+        means.append(mean + middle)
+        errors.append(variance / safe)
+    if not known.any():
+        rare = f", and {_OUTCOMES} of either outcome" if binary else ""
+        raise ValueError(
+            f"units: got {len(table):,}; each arm needs burn_in of them ({burn_in}) that aren't all equal{rare}"
+        )
+    se = np.sqrt(errors[0] + errors[1])[known]
+    path = pd.DataFrame({"n": np.nonzero(known)[0] + 1, "estimate": (means[0] - means[1])[known], "se": se})
+    half = mixture_half_width(se, tau=tau, alpha=alpha)
     path["low"], path["high"] = path["estimate"] - half, path["estimate"] + half
     # The mixture's likelihood ratio; its inverse's running minimum is a p-value at all times.
-    share = tau**2 / (tau**2 + path["se"] ** 2)
-    ratio = np.sqrt(1 - share) * np.exp(0.5 * share * (path["estimate"] / path["se"]) ** 2)
-    p = float(min(1.0, 1 / ratio.max()))
+    share = tau**2 / (tau**2 + se**2)
+    log_ratio = 0.5 * np.log1p(-share) + 0.5 * share * (path["estimate"] / se) ** 2
     last = path.iloc[-1]
-    outside = path[(path["low"] > 0) | (path["high"] < 0)]
-    verdict = (
-        f"0 lies outside since unit {int(outside['n'].iloc[0]):,}: stopping there, or at any time since, was allowed."
-        if len(outside)
-        else f"0 lies inside at all of the {len(path):,} sizes looked at: nothing is decided yet."
-    )
     return Finding(
         float(last["estimate"]),
         (float(last["low"]), float(last["high"])),
-        verdict,
+        _stopping(path),
+        unit=unit,
         se=float(last["se"]),
-        p=p,
+        p=float(np.exp(-max(log_ratio.max(), 0.0))),
         n=len(table),
         n_clusters=len(table),
         alpha=alpha,
         table=path,
-        assumptions=("one row a unit of randomisation, units independent", "tau was fixed before the data"),
+        assumptions=(
+            "one row a unit of randomisation, units independent",
+            "tau was fixed before the data",
+            "variances are estimated, so the level is asymptotic: where an arm is small and its metric very "
+            "skewed (money), raise burn_in or cap the metric",
+        ),
         cannot_tell=("an effect that changes with time, from one that is constant",),
     )
 
 
-def fdr(pvalues: Any, *, p: str = "p", q: float = 0.05, correction: Correction = "BH") -> Finding:
+def _stopping(path: pd.DataFrame) -> str:
+    out = ((path["low"] > 0) | (path["high"] < 0)).to_numpy()
+    if not out.any():
+        return f"0 lies inside at all of the {len(path):,} sizes looked at: nothing is decided yet."
+    first = f"{int(path['n'].iloc[out.argmax()]):,}"
+    if out[out.argmax() :].all():
+        return f"0 lies outside since unit {first}: stopping there, or at any time since, was allowed."
+    now = "holds 0 again now" if not out[-1] else "leaves it out now, after holding it again"
+    return f"The interval first left 0 at unit {first}, and stopping there was allowed; it {now}."
+
+
+def fdr(
+    pvalues: Any, *, p: str = "p", q: float = 0.05, correction: Correction = "BH", independent: bool = False
+) -> Finding:
     """How many of many tests' "significant" results to believe.
 
     Parameters
@@ -226,17 +301,27 @@ def fdr(pvalues: Any, *, p: str = "p", q: float = 0.05, correction: Correction =
     q : float
         Level of the correction, and of the uncorrected count that it's compared with.
     correction : "Bonferroni", "Holm", "BH" or "BY"
+    independent : bool
+        Whether the tests are independent of each other: those of different experiments on
+        different users may be, metrics and segments of one experiment aren't. Only then there is
+        an interval.
 
     Returns
     -------
     Finding
         Estimate: the expected share of false ones among the uncorrected p <= q, from the number
         of p-values above one half (where true effects have none), with its exact binomial
-        interval. The table has each test with its adjusted p-value and whether it is kept.
+        interval where the tests are independent. The table has each test with its adjusted p-value
+        and whether it is kept.
+
+    Raises
+    ------
+    ValueError
+        If a p-value is missing or outside [0, 1], or the correction isn't known.
 
     References
     ----------
-    Benjamini and Hochberg (1995), JRSS B.
+    Benjamini and Hochberg (1995), JRSS B; Storey (2002), JRSS B.
 
     Examples
     --------
@@ -245,34 +330,34 @@ def fdr(pvalues: Any, *, p: str = "p", q: float = 0.05, correction: Correction =
     2
     """
     level(q, name="q")
-    if correction not in STATSMODELS:
-        raise ValueError(f"correction: got {correction!r}; it must be one of {', '.join(STATSMODELS)}")
+    one_of("correction", correction, STATSMODELS)
     table = read_columns(pvalues, "pvalues", [p], keep=True)
     values = table[p].to_numpy(float)
-    if not len(values):
-        raise ValueError("pvalues: got no row; there must be one a test")
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"{p}: got {values[~((values >= 0) & (values <= 1))][0]}; a p-value lies in [0, 1]")
     kept, adjusted, *_ = multipletests(values, alpha=q, method=STATSMODELS[correction])
-    raw = int((values <= q).sum())
-    count = len(values)
+    raw, size = int((values <= q).sum()), len(values)
     above = int((values > 0.5).sum())
-    low, high = proportion_confint(above, count, method="beta")
 
     def false_share(share_above: float) -> float:
-        return float(min(1.0, 2 * share_above * count * q / raw)) if raw else float("nan")
+        return float(min(1.0, 2 * share_above * size * q / raw)) if raw else float("nan")
 
+    low, high = proportion_confint(above, size, method="beta") if independent else (np.nan, np.nan)
     table["adjusted_p"], table["kept"] = adjusted, kept
     return Finding(
-        false_share(above / count),
-        (false_share(low), false_share(high)),
-        f"{correction} keeps {int(kept.sum())} of the {raw} tests with p <= {q:g}, out of {count}.",
+        false_share(above / size),
+        (false_share(low), false_share(high)) if independent else (np.nan, np.nan),
+        f"{correction} keeps {int(kept.sum())} of the {raw} tests with p <= {q:g}, out of {size}.",
         unit="expected false share of the uncorrected",
-        n=count,
+        n=size,
         table=table,
         assumptions=(
             "p-values of tests without an effect are uniform",
-            "BY holds under any dependence; BH and the estimate need tests that are independent or positively related",
+            "Bonferroni, Holm and BY hold under any dependence; BH needs tests that are independent or "
+            "positively related",
+            "the tests are independent"
+            if independent
+            else "no interval: it would need independent tests, and one experiment's metrics aren't",
         ),
         cannot_tell=("which of the kept are the false ones", "tests that were run and not written down"),
     )
@@ -284,7 +369,9 @@ def launch_bias(
     estimate: str = "estimate",
     se: str = "se",
     threshold: float = 1.96,
+    unit: str = "",
     alpha: float = 0.05,
+    rng: Any = 0,
 ) -> Finding:
     """How much the shipped experiments together really brought, given that they were chosen.
 
@@ -294,12 +381,23 @@ def launch_bias(
         One row a candidate, shipped or not: its estimate and standard error, in one unit.
     threshold : float
         An experiment was shipped when its estimate exceeded this many standard errors.
+    unit : str
+        Of the estimates.
+    rng : int or Generator
+        For the interval (`winners_curse.chosen_sum`).
 
     Returns
     -------
     Finding
-        The shipped experiments' true sum by empirical Bayes, with its interval. The table has the
-        claimed sum, Lee and Shen's corrected sum, and the empirical-Bayes sum.
+        The shipped experiments' true sum by empirical Bayes, with its interval; both undefined
+        where nothing was shipped. The table has the claimed sum, Lee and Shen's corrected sum, and
+        the empirical-Bayes sum.
+
+    Raises
+    ------
+    ValueError
+        If a column or value is missing or not finite, a standard error isn't positive, there are
+        fewer than three experiments, or the threshold isn't finite.
 
     References
     ----------
@@ -307,39 +405,43 @@ def launch_bias(
 
     Examples
     --------
-    >>> year = pd.DataFrame({"estimate": [2.4, -0.3, 0.8, 3.1, 0.1, -1.2], "se": 1.0})
-    >>> bool(0 < launch_bias(year).estimate < 2.4 + 3.1)
-    True
+    >>> year = pd.DataFrame({"estimate": [3.1, 0.4, -0.2, 0.1, 2.1], "se": 1.0})
+    >>> launch_bias(year).table["total"].round(1).tolist()[0]
+    5.2
     """
-    table = read_columns(experiments, "experiments", [estimate, se], keep=True)
+    level(alpha)
+    number("threshold", threshold)
+    table = read_columns(experiments, "experiments", [estimate, se], numbers=[estimate, se], keep=True)
     if len(table) < 3:
         raise ValueError(f"experiments: got {len(table)} rows; a population's spread needs at least 3")
     means, errors = table[estimate].to_numpy(float), table[se].to_numpy(float)
-    centre, covariance = shrink(means, errors)
     shipped = means > threshold * errors
+    some = int(shipped.sum())
     claimed = float(means[shipped].sum())
-    total = float(centre[shipped].sum())
-    spread = float(np.sqrt(covariance[np.ix_(shipped, shipped)].sum()))
-    half = float(norm.isf(alpha / 2)) * spread
+    total, spread, interval = np.nan, np.nan, (np.nan, np.nan)
+    if some:
+        total, spread, interval = chosen_sum(means, errors, shipped, alpha=alpha, rng=rng)
     sums = pd.DataFrame(
         {
             "sum of the shipped": ["claimed", "Lee and Shen", "empirical Bayes"],
             "total": [claimed, claimed - lee_shen_bias(means, errors, threshold=threshold), total],
         }
     )
-    count = int(shipped.sum())
     share = f" ({total / claimed:.0%} of the claim)" if claimed > 0 else ""
     return Finding(
         total,
-        (total - half, total + half),
-        f"{count} of {len(table)} were shipped; they claim {claimed:.4g} and brought about {total:.4g}{share}.",
+        interval,
+        f"{some} of {len(table)} were shipped; they claim {claimed:.4g} and brought about {total:.4g}{share}."
+        if some
+        else f"None of {len(table)} was shipped: there is no claim to correct.",
+        unit=unit,
         se=spread,
         n=len(table),
         alpha=alpha,
-        table=sums,
+        table=sums if some else None,
         assumptions=(
             "all candidates are in the table, also those that weren't shipped",
-            "their true effects are about normal around one mean",
+            "some of them do nothing, and the effects of the others are about normal around one mean",
         ),
         cannot_tell=("effects that fade after launch, from luck at selection: only a holdback can",),
     )

@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from toolkit.experiments.always_valid import mixture_half_width, tightest_tau
 from toolkit.experiments.group_sequential import crossing, obrien_fleming, pocock
+from toolkit.rules import one_of
 
 StoppingRule = Literal["naive", "Bonferroni", "Pocock", "O'Brien-Fleming", "always valid"]
 
@@ -25,20 +26,21 @@ def watched(rule: StoppingRule, looks: int, *, drift: float, alpha: float = 0.05
 
     Returns
     -------
-    DataFrame with one row a look and world
+    DataFrame with one row a look and world, after one for the start
         `information`, `stopped`, and `world`: "no effect" or "the effect".
 
     Examples
     --------
-    >>> round(float(watched("naive", 5, drift=2.0)["stopped"].iloc[4]), 3)
+    >>> round(float(watched("naive", 5, drift=2.0)["stopped"].iloc[5]), 3)
     0.142
     """
     bounds = stopping_bounds(rule, looks, alpha=alpha)
+    start = pd.DataFrame({"information": [0.0], "stopped": [0.0]})
     parts = [
-        crossing(bounds, drift=size).assign(world=world)
+        pd.concat([start, crossing(bounds, drift=size)[["information", "stopped"]]]).assign(world=world)
         for world, size in (("no effect", 0.0), ("the effect", drift))
     ]
-    return pd.concat(parts, ignore_index=True)[["information", "stopped", "world"]]
+    return pd.concat(parts, ignore_index=True)
 
 
 @lru_cache(maxsize=64)
@@ -52,8 +54,7 @@ def stopping_bounds(rule: StoppingRule, looks: int, *, alpha: float = 0.05) -> t
     >>> [round(bound, 3) for bound in stopping_bounds("O'Brien-Fleming", 4)]
     [4.049, 2.863, 2.337, 2.024]
     """
-    if rule not in get_args(StoppingRule):
-        raise ValueError(f"rule: got {rule!r}; it must be one of {', '.join(get_args(StoppingRule))}")
+    one_of("rule", rule, get_args(StoppingRule))
     constant = pocock(looks, alpha=alpha) if rule == "Pocock" else float(norm.isf(alpha / 2))
     if rule == "Bonferroni":
         constant = float(norm.isf(alpha / 2 / looks))
