@@ -31,7 +31,11 @@ EXERCISES = {
             ),
             Hint(0.0, "Without exploration a wrong start lasts for the whole horizon."),
             Hint(lambda: worse_locked_in(0.10, 0.05), "That is how often the worse item starts in the lead."),
-            Hint(0.1, "That share frees the better item soon, and goes on costing for the rest of the horizon.", 0.002),
+            Hint(
+                0.1,
+                "That share frees the better item soon, and goes on costing for the rest of the horizon.",
+                0.002,
+            ),
         ),
     ),
     "kappa": Exercise(
@@ -41,7 +45,9 @@ EXERCISES = {
         0.2,
         "At a coverage of .8 only a fifth of the reports are left, and it takes four units of labels to cover so much.",
         (
-            Hint(4.0, "So many labels give that coverage. How many of the reports are left once it is reached?"),
+            Hint(
+                4.0, "So many labels give that coverage. How many of the reports are left once it is reached?"
+            ),
             Hint(5.0, "That undoes the censoring; how many labels must then be left over?"),
             Hint(
                 lambda: kappa_for(0.8, steepness=2),

@@ -185,7 +185,9 @@ def mutability_decay(
     labels = read_columns(outcomes, "outcomes", [*key, "y"], key=key, labels=["y"])
     rows = log.merge(labels, on=key, how="left")
     if rows["y"].isna().any():
-        raise ValueError(f"outcomes: got none for {int(rows['y'].isna().sum()):,} of {len(rows):,} rows; each needs one")
+        raise ValueError(
+            f"outcomes: got none for {int(rows['y'].isna().sum()):,} of {len(rows):,} rows; each needs one"
+        )
     spread = rows[features].std()
     if not (spread > 0).all():
         raise ValueError(f"{spread.index[~(spread > 0)][0]}: got one value only; a feature must vary")
@@ -267,7 +269,9 @@ def _histogram(place: np.ndarray, width: float, *, under: bool) -> tuple[np.ndar
     return centre, heights, np.where(inside, step, -1)
 
 
-def _density_at_end(place: np.ndarray, width: float, reach: float, *, under: bool) -> tuple[float, np.ndarray]:
+def _density_at_end(
+    place: np.ndarray, width: float, reach: float, *, under: bool
+) -> tuple[float, np.ndarray]:
     """The local line's value at 0 on one side, and what each row adds to it."""
     centre, height, step = _histogram(place, width, under=under)
     # Bins beyond the last one that holds a row belong to the histogram too, as zeros.

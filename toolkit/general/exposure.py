@@ -106,14 +106,15 @@ def exposure_lockin(
         rng=for_gini,
     )
     even = np.full(len(total), 1 / len(total))
-    chance = [gini(row) for row in for_chance.multinomial(int(total.sum()), even, size=50)]
+    chance = [gini(row) for row in for_chance.multinomial(int(total.sum()), even, size=20)]
     tried = int((first > 0).sum())
     gone = int(((first > 0) & (later == 0)).sum())
+    gone_low, gone_high = proportion_confint(gone, tried, alpha, "wilson")
     rows_ = [
         ("rank by early and by later exposure, correlation", rho, *ci),
         ("Gini coefficient of exposure", gini(total), *interval(drawn_again, alpha=alpha)),
         ("the same, were all items equally likely", float(np.mean(chance)), np.nan, np.nan),
-        ("shown early, never again (share)", gone / tried, *proportion_confint(gone, tried, alpha, "wilson")),
+        ("shown early, never again (share)", gone / tried, gone_low if gone else 0.0, gone_high),
     ]
     earned = ""
     if outcomes is not None:
@@ -124,9 +125,7 @@ def exposure_lockin(
             if worth[1] > 0
             else "; where chance showed both, the early favourites are not clicked measurably more often"
         )
-    holds = (
-        "persists" if ci[0] > 0 else "does not persist" if ci[1] >= 0 else "is reversed"
-    )
+    holds = "persists" if ci[0] > 0 else "does not persist" if ci[1] >= 0 else "is reversed"
     return Finding(
         rho,
         ci,
@@ -215,7 +214,9 @@ def explore_vs_exploit_gap(
     kinds = {"seldom shown": asked & seldom, "the others": asked & ~seldom}
     for name, rows in kinds.items():
         if not rows.any():
-            raise ValueError(f"explored: got no later row of items that are {name}; there must be some of each kind")
+            raise ValueError(
+                f"explored: got no later row of items that are {name}; there must be some of each kind"
+            )
     y = later["y"].to_numpy(float)
     # What each row moves the estimate by, to first order; summed by user it gives the variance.
     if prediction is None:
@@ -248,7 +249,11 @@ def explore_vs_exploit_gap(
     se = _clustered(influence[0] - influence[1], users)
     half = float(norm.isf(alpha / 2)) * se
     word = (
-        "underrates" if estimate > half else "overrates" if estimate < -half else "is not measurably wrong about"
+        "underrates"
+        if estimate > half
+        else "overrates"
+        if estimate < -half
+        else "is not measurably wrong about"
     )
     return Finding(
         estimate,
@@ -259,7 +264,7 @@ def explore_vs_exploit_gap(
         se=se,
         p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
         n=int(asked.sum()),
-        n_clusters=int(len(np.unique(users[asked]))),
+        n_clusters=len(np.unique(users[asked])),
         alpha=alpha,
         table=table,
         assumptions=(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
-from toolkit.rules import count, number, one_of, share
+from toolkit.rules import count, one_of, share
 
 Rule = Literal["most clicks", "click rate", "in proportion to clicks"]
 RULES: tuple[str, ...] = get_args(Rule)
@@ -126,7 +126,9 @@ def best_exploration(better: float, worse: float, horizon: int) -> float:
     """
     _two_rates(better, worse)
     if better == worse:
-        raise ValueError(f"worse: got {worse!r}; it must lie below better, or no share of exploration is best")
+        raise ValueError(
+            f"worse: got {worse!r}; it must lie below better, or no share of exploration is best"
+        )
     grid = np.r_[0.0, np.geomspace(1e-7, 1, 400)]
     losses = [loss_over_horizon(better, worse, float(one), horizon) for one in grid]
     place = int(np.argmin(losses))
@@ -188,8 +190,7 @@ def histories(
     for name, least, value in (("start", 0, start), ("impressions", 1, impressions), ("paths", 1, paths)):
         count(name, value, least=least)
     draw = np.random.default_rng(rng)
-    # Two numbers an impression decide what is asked and what is clicked; the first serves exploration and
-    # choice alike, because exploration looks only at whether it falls below its share.
+    # The same draws for every rule and share of exploration: histories differ by these alone.
     explores = draw.random((impressions, paths)) < exploration
     choice, click = draw.random((2, impressions, paths))
     clicked = np.where(click[:, :, None] < np.array([better, worse]), 1.0, 0.0)
@@ -203,9 +204,7 @@ def histories(
             tied = total == 0
         else:
             # Rates are compared crosswise, so that an item without impressions needs no division.
-            left, right = (
-                clicks if rule == "most clicks" else (clicks[0] * tries[1], clicks[1] * tries[0])
-            )
+            left, right = clicks if rule == "most clicks" else (clicks[0] * tries[1], clicks[1] * tries[0])
             first, tied = left > right, left == right
         first = np.where(tied | explores[step], choice[step] < 0.5, first)
         shown[step] = first

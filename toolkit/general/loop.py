@@ -72,7 +72,11 @@ def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
         values = table[name]
         good = values.between(0, 1, inclusive="neither" if name == "coverage" else "both")
         if not good.all():
-            rule = "it must lie in (0, 1), or its log-odds are undefined" if name == "coverage" else "a share lies in [0, 1]"
+            rule = (
+                "it must lie in (0, 1), or its log-odds are undefined"
+                if name == "coverage"
+                else "a share lies in [0, 1]"
+            )
             raise ValueError(f"{name}: got {values[~good].iloc[0]}; {rule}")
         if values.min() == values.max():
             raise ValueError(f"{name}: got {values.iloc[0]} in every row; without shocks a loop doesn't show")
@@ -88,7 +92,12 @@ def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
     told = [
         ("coverage on the week before's, log-odds", raw, *ci),
         ("the same, corrected for the short series", estimate, np.nan, np.nan),
-        ("audited recall on the week before's", audited, audited - reach * audited_se, audited + reach * audited_se),
+        (
+            "audited recall on the week before's",
+            audited,
+            audited - reach * audited_se,
+            audited + reach * audited_se,
+        ),
     ]
     if table["labels"].min() < table["labels"].max():
         labels = table["labels"].to_numpy(float)

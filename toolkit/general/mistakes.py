@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
 from toolkit.rules import count, number, one_of, share
 
-Mix = Literal["its own traffic", "with exploration", "own pipeline"]
+Mix = Literal["traffic", "explored", "pipeline"]
 MIXES: tuple[str, ...] = get_args(Mix)
 
 # A request shows the best of many candidates, so the odds of being shown move this many log-odds for one of the score.
@@ -39,13 +38,19 @@ def shown_share(region: float, error: float) -> float:
 
 
 def labels_where_wrong(
-    mix: Mix, *, requests: float, region: float, error: float, exploration: float = 0.02, pipeline: float = 500
+    mix: Mix,
+    *,
+    requests: float,
+    region: float,
+    error: float,
+    exploration: float = 0.02,
+    pipeline: float = 500,
 ) -> float:
     """How many labels a week a training mix has from the region where the model is wrong.
 
     Parameters
     ----------
-    mix : "its own traffic", "with exploration" or "own pipeline"
+    mix : "traffic", "explored" or "pipeline"
         The model's own impressions; the same with a share at random; or a separate pipeline (hand labels, a
         separate system's feed) that labels a sample of everything, and no more of it when
         traffic grows.
@@ -54,23 +59,24 @@ def labels_where_wrong(
     region, error : float
         As in `shown_share`.
     exploration : float
-        Share of requests at random, for "with exploration".
+        Share of requests at random, for "explored".
     pipeline : float
-        Labels a week, for "own pipeline".
+        Labels a week, for "pipeline".
 
     Examples
     --------
-    >>> labels_where_wrong("with exploration", requests=10_000, region=0.1, error=-9.0)
+    >>> labels_where_wrong("explored", requests=10_000, region=0.1, error=-9.0)
     20.0...
     """
     one_of("mix", mix, MIXES)
     number("requests", requests, above=0)
     share("exploration", exploration)
-    number("pipeline", pipeline)
+    if not number("pipeline", pipeline) >= 0:
+        raise ValueError(f"pipeline: got {pipeline!r}; it must not be negative")
     own = shown_share(region, error)
-    if mix == "own pipeline":
+    if mix == "pipeline":
         return pipeline * region
-    if mix == "its own traffic":
+    if mix == "traffic":
         return requests * own
     return requests * (exploration * region + (1 - exploration) * own)
 
@@ -98,7 +104,7 @@ def error_left(
 
     Examples
     --------
-    >>> told = error_left("its own traffic", requests=10_000, region=0.1, error=-2.0)
+    >>> told = error_left("traffic", requests=10_000, region=0.1, error=-2.0)
     >>> bool(told["left"].iloc[-1] > 0.2)
     True
     """
@@ -107,7 +113,12 @@ def error_left(
     for week in range(count("weeks", weeks) + 1):
         rows.append({"week": week, "labels": labels, "error": error * left, "left": left})
         labels += labels_where_wrong(
-            mix, requests=requests, region=region, error=error * left, exploration=exploration, pipeline=pipeline
+            mix,
+            requests=requests,
+            region=region,
+            error=error * left,
+            exploration=exploration,
+            pipeline=pipeline,
         )
         left = worth / (worth + labels)
     return pd.DataFrame(rows)

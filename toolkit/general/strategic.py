@@ -96,11 +96,15 @@ def own_error(theta: float, mu: float, sensitivity: float) -> float:
     """
     made = number("mu", mu) + number("sensitivity", sensitivity) * number("theta", theta)
     if not abs(made) <= 0.5:
-        raise ValueError(f"theta: got {theta!r}; the chance 1/2 + {made:.3g} that it makes must lie in [0, 1]")
+        raise ValueError(
+            f"theta: got {theta!r}; the chance 1/2 + {made:.3g} that it makes must lie in [0, 1]"
+        )
     return float((made - theta) ** 2 + 0.25 - made**2)
 
 
-def flagged_share(threshold: float, *, budget: float = 0.0, strategic: float = 1.0, mean: float = 1.0) -> float:
+def flagged_share(
+    threshold: float, *, budget: float = 0.0, strategic: float = 1.0, mean: float = 1.0
+) -> float:
     """The share of bad senders that a threshold still catches when some lower their score, each by at most a budget.
 
     Scores of bad senders are normal with variance 1; whoever can get under the threshold does.
