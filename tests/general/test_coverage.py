@@ -105,6 +105,8 @@ def test_reports_in_an_audit_are_what_is_left_of_the_bad_and_noticed():
     [
         (lambda: steady_coverage(0), "kappa: got 0; it must lie above 0"),
         (lambda: multiplier(10, steepness=0), "steepness: got 0"),
+        (lambda: labels_seen(1.5, 10), "coverage: got 1.5"),
+        (lambda: learned(-1), "labels: got -1; they must not be negative"),
         (lambda: multiplier(10, audit=2), r"audit: got 2; it must lie in \[0, 1\]"),
         (lambda: kappa_for(1.0), "coverage: got 1.0; it must lie strictly between 0 and 1"),
         (lambda: loop_decay(-1, 0), "window: got 0; it must be a whole number, 1 at least"),

@@ -25,17 +25,17 @@ def step(seed, rows, left):
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
 def test_without_a_jump_p_is_uniform_on_a_slope_and_on_a_bend(threshold):
     rng = np.random.default_rng(1)
-    p = [bunching(scored(rng.normal(size=2_000)), threshold=threshold).p for _ in range(300)]
+    p = [bunching(scored(rng.normal(size=2_000)), threshold=threshold).p for _ in range(200)]
     assert kstest(p, "uniform").pvalue > 0.01
-    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 300))
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 200))
 
 
 def test_the_interval_covers_a_jump_of_known_size():
     covered = []
-    for seed in range(300):
+    for seed in range(200):
         low, high = bunching(scored(step(seed, 2_000, 0.6)), threshold=0.0).ci
         covered.append(low <= np.log(0.6 / 0.4) <= high)
-    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 300))
+    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 200))
 
 
 def test_rows_of_one_user_that_are_alike_don_t_count_as_many():
@@ -121,10 +121,10 @@ def test_a_feature_that_senders_change_decays_and_one_that_they_cannot_doesn_t()
 def test_decay_keeps_its_level_where_nobody_changes_anything():
     p = [
         mutability_decay(*weeks_of_messages(weeks=4, messages=400, budget=0.0, rng=seed), feature="links").p
-        for seed in range(200)
+        for seed in range(120)
     ]
     assert kstest(p, "uniform").pvalue > 0.01
-    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 200))
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 120))
 
 
 @pytest.mark.parametrize("kind", ["polars", "pyarrow", "duckdb"])

@@ -39,29 +39,27 @@ def series(gain, seed, weeks=52):
 
 @pytest.mark.parametrize("gain", [0.0, -0.73, -0.9])
 def test_the_interval_covers_and_kendall_s_correction_halves_the_bias_at_least(gain):
-    found = [loop_gain(series(gain, seed)) for seed in range(400)]
+    found = [loop_gain(series(gain, seed)) for seed in range(250)]
     covered = np.mean([one.ci[0] <= gain <= one.ci[1] for one in found])
-    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 400))
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 250))
+    if gain == 0:
+        assert kstest([one.p for one in found], "uniform").pvalue > 0.01
     raw = np.array([one.table["estimate"][0] for one in found])
-    error = 3 * raw.std() / 20
+    error = 3 * raw.std() / np.sqrt(250)
     # Kendall (1954): the bias of the coefficient of 51 pairs is about -(1 + 3 gain) / 51.
     assert raw.mean() - gain == pytest.approx(-(1 + 3 * gain) / 51, abs=error)
     assert abs(np.mean([one.estimate for one in found]) - gain) < abs(1 + 3 * gain) / 51 / 2 + error
-
-
-def test_without_a_loop_p_is_uniform():
-    assert kstest([loop_gain(series(0.0, seed)).p for seed in range(300)], "uniform").pvalue > 0.01
 
 
 @pytest.mark.parametrize(("kappa", "audit"), [(10, 0.0), (10, 0.3)])
 def test_the_gain_of_a_moderation_loop_is_its_multiplier(kappa, audit):
     truth, start = multiplier(kappa, audit=audit), steady_coverage(kappa, audit=audit)
     found = []
-    for seed in range(150):
+    for seed in range(100):
         weekly = weeks_of_coverage(kappa, audit=audit, weeks=52, start=start, noise=0.3, rng=seed)
         found.append(loop_gain(moderated_weeks(weekly, rng=seed)))
     covered = np.mean([one.ci[0] <= truth <= one.ci[1] for one in found])
-    assert covered >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert covered >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 100)
     assert np.mean([one.estimate for one in found]) == pytest.approx(truth, abs=0.04)
     # Sampling noise of the audit draws the audited recall's coefficient to 0.
     assert abs(np.mean([one.table["estimate"][2] for one in found])) < abs(truth)
@@ -105,20 +103,20 @@ def test_reports_that_follow_prevalence_are_called_so_at_the_stated_rate():
         reports_vs_prevalence(
             audit_sample(np.full(6, 0.3), rows=800, users=700, prevalence=np.linspace(0.1, 0.05, 6), rng=seed)
         )
-        for seed in range(250)
+        for seed in range(150)
     ]
     assert kstest([one.p for one in found], "uniform").pvalue > 0.01
-    assert np.mean([one.p < 0.05 for one in found]) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 250))
+    assert np.mean([one.p < 0.05 for one in found]) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 150))
 
 
 def test_the_interval_covers_a_known_fall_of_reports():
     # Reports per bad row fall by a tenth a week: a log slope of log(.9), exactly log-linear.
     covered = []
-    for seed in range(150):
+    for seed in range(100):
         sample = audit_sample(1 - 0.9 ** np.arange(8), rows=1_200, prevalence=0.1, rng=seed)
         low, high = reports_vs_prevalence(sample).ci
         covered.append(low <= np.log(0.9) <= high)
-    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 150))
+    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 100))
 
 
 WEEKS = series(-0.5, 0)

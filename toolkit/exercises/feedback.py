@@ -73,7 +73,7 @@ EXERCISES = {
         "With a steepness of 3 and kappa 40 the loop's swings grow. How many weeks of labels must each retrain read, at least, "
         "for them to die away?",
         _smallest_window,
-        0.1,
+        0.05,
         "A retrain that reads several weeks is stable exactly where steepness times coverage is smaller than their number.",
         (
             Hint(1.0, "With one week the multiplier is beyond -1."),

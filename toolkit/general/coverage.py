@@ -12,12 +12,12 @@ from toolkit.rules import count, number, share
 from toolkit.world.clock import DAY, START
 
 
-def labels_seen(coverage: Any, kappa: float, *, audit: float = 0.0) -> Any:
+def labels_seen(coverage: float, kappa: float, *, audit: float = 0.0) -> float:
     """The labels that a week brings, as a multiple of those at which half of the bad items are caught.
 
     Parameters
     ----------
-    coverage : float or array
+    coverage : float
         Share of bad items that the model removes before anybody can report them.
     kappa : float
         Reports that there would be without a model, in that unit: volume times the chance of a report.
@@ -31,20 +31,22 @@ def labels_seen(coverage: Any, kappa: float, *, audit: float = 0.0) -> Any:
     """
     number("kappa", kappa, above=0)
     audited = share("audit", audit)
-    return kappa * ((1 - audited) * (1 - np.asarray(coverage, dtype=float)) + audited)[()]
+    return float(kappa * ((1 - audited) * (1 - share("coverage", coverage)) + audited))
 
 
-def learned(labels: Any, *, steepness: float = 1.0) -> Any:
+def learned(labels: float, *, steepness: float = 1.0) -> float:
     """The coverage of a model trained on so many labels: Hill's saturating curve, one half at 1.
 
     Examples
     --------
-    >>> learned(1.0), round(float(learned(10.0)), 3)
+    >>> learned(1.0), round(learned(10.0), 3)
     (0.5, 0.909)
     """
     number("steepness", steepness, above=0)
-    power = np.asarray(labels, dtype=float) ** steepness
-    return (power / (1 + power))[()]
+    if not number("labels", labels) >= 0:
+        raise ValueError(f"labels: got {labels!r}; they must not be negative")
+    power = labels**steepness
+    return float(power / (1 + power))
 
 
 def steady_coverage(kappa: float, *, steepness: float = 1.0, audit: float = 0.0) -> float:
@@ -174,7 +176,7 @@ def weeks_of_coverage(
     now, coverage, labels = share("start", start), [], []
     for week in range(weeks):
         coverage.append(now)
-        labels.append(float(labels_seen(now, kappa, audit=audit)))
+        labels.append(labels_seen(now, kappa, audit=audit))
         odds = float(np.mean(labels[-window:])) ** steepness * shocks[week]
         now = odds / (1 + odds)
     seen = np.array(coverage)

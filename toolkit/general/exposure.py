@@ -67,9 +67,9 @@ def exposure_lockin(
 
     Examples
     --------
-    >>> ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.arange(1_400) % 14, unit="D")
-    >>> log = pd.DataFrame({"request_id": range(1_400), "item_id": np.arange(1_400) // 14 // np.r_[1:15].repeat(100),
-    ...     "user_id": range(1_400), "ts": ts, "explored": False})
+    >>> item = np.tile(np.repeat(np.arange(20), np.arange(1, 21)), 14)
+    >>> ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.repeat(np.arange(14), 210), unit="D")
+    >>> log = pd.DataFrame({"request_id": range(2_940), "item_id": item, "user_id": range(2_940), "ts": ts, "explored": False})
     >>> exposure_lockin(log).estimate > 0.9
     True
     """

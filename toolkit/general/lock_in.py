@@ -122,7 +122,7 @@ def best_exploration(better: float, worse: float, horizon: int) -> float:
     Examples
     --------
     >>> round(best_exploration(0.10, 0.05, 10_000), 4)
-    0.0359
+    0.0365
     """
     _two_rates(better, worse)
     if better == worse:

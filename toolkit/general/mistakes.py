@@ -30,7 +30,7 @@ def shown_share(region: float, error: float) -> float:
 
     Examples
     --------
-    >>> shown_share(0.1, 0.0), round(shown_share(0.1, -2.0), 5), round(shown_share(0.1, 2.0), 2)
+    >>> round(shown_share(0.1, 0.0), 5), round(shown_share(0.1, -2.0), 5), round(shown_share(0.1, 2.0), 2)
     (0.1, 0.00028, 0.98)
     """
     number("region", region, above=0, below=1)
@@ -104,8 +104,8 @@ def error_left(
 
     Examples
     --------
-    >>> told = error_left("traffic", requests=10_000, region=0.1, error=-2.0)
-    >>> bool(told["left"].iloc[-1] > 0.2)
+    >>> told = error_left("traffic", requests=10_000, region=0.1, error=-4.0)
+    >>> bool(told["left"].iloc[-1] > 0.95)
     True
     """
     worth = 1 / (expit(_TRUTH) * (1 - expit(_TRUTH)) * _PRIOR_SPREAD**2)

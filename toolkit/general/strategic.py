@@ -240,7 +240,7 @@ def senders(
     Examples
     --------
     >>> sent = senders(messages=1_000, users=100)
-    >>> sent["score"].between(0.9, 1.0).sum() > sent["score"].between(1.0, 1.1).sum()
+    >>> bool(sent["score"].between(0.9, 1.0).sum() > sent["score"].between(1.0, 1.1).sum())
     True
     """
     for name, value in (("messages", messages), ("users", users)):
