@@ -82,7 +82,7 @@ def multiplier(kappa: float, *, steepness: float = 1.0, audit: float = 0.0) -> f
 
 
 def halving(gain: float) -> float:
-    """After how many retrains a shock has halved; infinite where it grows or stays, 0 where it is gone at once.
+    """After how many retrains a shock has halved; infinite where it doesn't shrink, 0 where it is gone at once.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def kappa_for(coverage: float, *, steepness: float = 1.0) -> float:
 
 
 def loop_decay(gain: float, window: int) -> float:
-    """The factor by which a shock shrinks (or grows, above 1) a retrain, when each reads the last few weeks' labels.
+    """The factor by which a shock shrinks (grows, above 1) a retrain that reads several weeks' labels.
 
     The largest root, in size, of x^window = gain / window * (1 + x + ... + x^(window - 1)). A negative gain
     is stable exactly where it is smaller than the window.

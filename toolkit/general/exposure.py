@@ -57,8 +57,8 @@ def exposure_lockin(
     ------
     ValueError
         If columns or values are missing, a row is there twice, one of the two parts has no row of
-        the policy, fewer than 10 items were shown or all were shown equally often, or a later explored row has
-        no outcome.
+        the policy, fewer than 10 items were shown or all were shown equally often, or a later
+        explored row has no outcome.
 
     References
     ----------
@@ -69,7 +69,8 @@ def exposure_lockin(
     --------
     >>> item = np.tile(np.repeat(np.arange(20), np.arange(1, 21)), 14)
     >>> ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.repeat(np.arange(14), 210), unit="D")
-    >>> log = pd.DataFrame({"request_id": range(2_940), "item_id": item, "user_id": range(2_940), "ts": ts, "explored": False})
+    >>> log = pd.DataFrame({"request_id": range(2_940), "item_id": item, "user_id": range(2_940), "ts": ts})
+    >>> log["explored"] = False
     >>> exposure_lockin(log).estimate > 0.9
     True
     """
@@ -156,7 +157,7 @@ def explore_vs_exploit_gap(
     earlier: float = 0.5,
     alpha: float = 0.05,
 ) -> Finding:
-    """By how much a model is wrong about the items that it seldom shows, beyond how wrong it is about the others.
+    """By how much a model is wrong about items that it seldom shows, beyond how wrong it is about the others.
 
     Both are taken from explored rows, which the model didn't choose.
 
@@ -192,9 +193,10 @@ def explore_vs_exploit_gap(
     --------
     >>> rng = np.random.default_rng(0)
     >>> item = np.r_[rng.integers(0, 50, 4_000), rng.integers(0, 100, 4_000)]
-    >>> log = pd.DataFrame({"request_id": range(8_000), "item_id": item, "user_id": rng.integers(0, 900, 8_000),
-    ...     "explored": np.arange(8_000) >= 4_000, "score": 0.0, "chance": 0.2})
-    >>> log["ts"] = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(rng.uniform(0, 14, 8_000), unit="D")
+    >>> log = pd.DataFrame({"request_id": range(8_000), "item_id": item, "explored": np.arange(8_000) >= 4_000,
+    ...     "user_id": rng.integers(0, 900, 8_000), "score": 0.0, "chance": 0.2})
+    >>> days = pd.to_timedelta(rng.uniform(0, 14, 8_000), unit="D")
+    >>> log["ts"] = pd.Timestamp("2026-03-02", tz="UTC") + days
     >>> labels = log[["request_id", "item_id"]].assign(y=rng.binomial(1, np.where(item < 50, 0.2, 0.3)))
     >>> finding = explore_vs_exploit_gap(log, labels, prediction="chance", rarely=0.5)
     >>> finding.ci[0] < 0.1 < finding.ci[1]

@@ -58,7 +58,7 @@ def exploration_cost(better: float, worse: float, exploration: float) -> float:
 
 
 def burial(rate: float, *, optimism: int = 0) -> float:
-    """The chance that a greedy choice against an item known to be clicked half of the time buries a better one.
+    """The chance that greedy choice buries an item better than one known to be clicked half of the time.
 
     The new item is shown as long as its posterior mean is at least one half. With as many clicks
     as misses in its prior, that is as long as clicks and `optimism` are no fewer than misses: a walk

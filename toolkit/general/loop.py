@@ -19,7 +19,7 @@ _LEAST_WEEKS = 12
 
 
 def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
-    """What a unit of extra coverage this week makes of next week's, in log-odds: the feedback loop's multiplier.
+    """What a unit more coverage this week makes of next week's, in log-odds: the loop's multiplier.
 
     Negative where a model's success takes away the reports that it learns from; below -1 the loop
     swings ever wider. `coverage` may be what a dashboard knows, removals over removals and reports:
@@ -153,7 +153,8 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
     -------
     Finding
         Weekly change of the log of reports minus that of prevalence, each the slope of a log-linear
-        (Poisson) trend; interval by cluster. The table has each week's prevalence, report rate, and reports per bad row.
+        (Poisson) trend; interval by cluster. The table has each week's prevalence, report rate, and
+        reports per bad row.
 
     Raises
     ------

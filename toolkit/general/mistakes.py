@@ -12,7 +12,7 @@ from toolkit.rules import count, number, one_of, share
 Mix = Literal["traffic", "explored", "pipeline"]
 MIXES: tuple[str, ...] = get_args(Mix)
 
-# A request shows the best of many candidates, so the odds of being shown move this many log-odds for one of the score.
+# A request shows the best of many candidates: the log-odds of being shown move by so many for one of the score.
 _CHOICE = 3.0
 # A good match in the region has this log-odds in truth; teams expect errors of about one log-odds.
 _TRUTH, _PRIOR_SPREAD = -2.0, 1.0
@@ -125,7 +125,7 @@ def error_left(
 
 
 def matching_exploration(*, requests: float, pipeline: float) -> float:
-    """The share of exploration that brings as many labels from any unshown region as a separate pipeline does.
+    """The share of exploration that brings as many labels from an unshown region as a separate pipeline does.
 
     Examples
     --------

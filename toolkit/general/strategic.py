@@ -105,7 +105,7 @@ def own_error(theta: float, mu: float, sensitivity: float) -> float:
 def flagged_share(
     threshold: float, *, budget: float = 0.0, strategic: float = 1.0, mean: float = 1.0
 ) -> float:
-    """The share of bad senders that a threshold still catches when some lower their score, each by at most a budget.
+    """The share of bad senders that a threshold still catches when some lower their score, within a budget.
 
     Scores of bad senders are normal with variance 1; whoever can get under the threshold does.
 
@@ -145,9 +145,10 @@ def after_launch(
     """What a model with a new feature catches, week by week after launch, while senders answer it.
 
     Good senders have both features at mean 0, bad ones the old feature at `base` and the new one at
-    `gain`, all with variance 1. The score weighs each by the difference that training saw, and the threshold keeps the
-    share of good senders flagged. From the second week on, strategic bad senders lower the new feature by the budget times its
-    weight in the score (weights' squares summing to 1): the best answer where a change s costs s^2 / (2 budget).
+    `gain`, all with variance 1. The score weighs each by the difference that training saw, and the
+    threshold keeps the share of good senders flagged. From the second week on, strategic bad senders
+    lower the new feature by the budget times its weight in the score (weights' squares summing to
+    1): the best answer where a change s costs s^2 / (2 budget).
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ def senders(
     strategic: float = 0.5,
     rng: Any = 0,
 ) -> pd.DataFrame:
-    """A week of scored messages, in the columns of `serving_log`, where some bad senders get just under the threshold.
+    """A week of scored messages where some bad senders get just under the threshold.
 
     Parameters
     ----------
@@ -235,7 +236,7 @@ def senders(
     Returns
     -------
     DataFrame
-        `request_id`, `user_id`, `item_id`, `ts`, `score`.
+        `request_id`, `user_id`, `item_id`, `ts`, `score`: columns of `serving_log`.
 
     Examples
     --------
@@ -279,7 +280,8 @@ def weeks_of_messages(
     """Weeks of messages with a feature that bad senders learn to change and one that they can't.
 
     Both features tell equally much at first: a message is bad with log-odds -2 + f_links + f_account_age.
-    Week by week, one more share `pace` of those strategic bad senders who haven't yet learns to lower `f_links` by the budget.
+    Week by week, a share `pace` of those strategic senders who haven't yet learns to lower `f_links` in
+    bad messages by the budget.
 
     Parameters
     ----------
