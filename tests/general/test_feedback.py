@@ -3,8 +3,10 @@
 import inspect
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from toolkit import charts
 from toolkit.exercises.feedback import EXERCISES
 from toolkit.general import feedback
 from toolkit.general.lock_in import loss_over_horizon
@@ -27,3 +29,16 @@ def test_the_answers_of_the_exercises_by_another_way():
     assert EXERCISES["kappa"].expected() == pytest.approx(4 / 0.2)
     assert EXERCISES["best_model"].expected() == pytest.approx(0.1 / (1 - 0.5))
     assert EXERCISES["window"].expected() == 3
+
+
+def test_a_fan_has_one_colour_and_a_line_for_each_path():
+    data = pd.DataFrame({"at": [1, 2, 1, 2], "share": [0.2, 0.4, 0.6, 0.8], "history": [1, 1, 2, 2]})
+    spec = charts.fan(
+        data, x="at", y="share", path="history", x_domain=[1, 2], y_domain=[0, 1], log_x=True, reference=0.5
+    ).to_dict()
+    line, rule = spec["layer"]
+    assert line["encoding"]["detail"]["field"] == "history"
+    assert line["mark"]["color"] == charts.BLUE
+    assert "color" not in line["encoding"]
+    assert line["encoding"]["x"]["scale"] == {"domain": [1, 2], "type": "log"}
+    assert rule["mark"]["type"] == "rule"
