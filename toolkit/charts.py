@@ -86,6 +86,33 @@ def lines(
     return alt.LayerChart(layer=layers, title=title)
 
 
+def fan(
+    data: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    path: str,
+    x_title: str | None = None,
+    y_title: str | None = None,
+    y_format: str = "",
+    x_domain: Sequence[float] | None = None,
+    y_domain: Sequence[float] | None = None,
+    log_x: bool = False,
+    reference: float | None = None,
+    reference_label: str = "",
+) -> alt.LayerChart:
+    """Many like lines in one colour, one for each value of `path`: where they spread and where they gather."""
+    line = alt.Chart(data).mark_line(strokeWidth=1.5, opacity=0.6, clip=True, color=BLUE)
+    line = line.encode(
+        x=alt.X(f"{x}:Q", title=x_title or x, scale=_scale(x_domain, log=log_x)),
+        y=alt.Y(f"{y}:Q", title=y_title or y, axis=_axis(y_format), scale=_scale(y_domain)),
+        detail=alt.Detail(f"{path}:N"),
+        tooltip=_tooltip(data, path, x, y),
+    )
+    rule = [] if reference is None else _reference(reference, reference_label)
+    return alt.LayerChart(layer=[line, *rule])
+
+
 def points(
     data: pd.DataFrame,
     *,

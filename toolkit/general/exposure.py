@@ -1,0 +1,329 @@
+"""Do the items that got an early start keep being shown, have they earned it, and what of those that aren't?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from scipy.stats import norm, spearmanr
+from statsmodels.stats.proportion import proportion_confint
+
+from toolkit.finding import Finding
+from toolkit.frames import read_columns
+from toolkit.resampling import bootstrap, interval
+from toolkit.rules import count, level, number
+from toolkit.world.policies import fit_logistic
+
+_KEY = ["request_id", "item_id"]
+
+
+def exposure_lockin(
+    serving_log: Any,
+    outcomes: Any = None,
+    *,
+    first_days: float = 7.0,
+    alpha: float = 0.05,
+    replicates: int = 500,
+    rng: Any = 0,
+) -> Finding:
+    """How far an item's rank by exposure in the first days decides how often it is shown afterwards.
+
+    Parameters
+    ----------
+    serving_log : frame
+        `request_id`, `item_id`, `user_id`, `ts`, `explored`. Exposure counts what the policy chose;
+        explored rows are left out of it, and are the measure of what an item is worth.
+    outcomes : frame, optional
+        `request_id`, `item_id`, `y` of the explored rows after the first days, at least. With it the
+        table says whether exposure was earned: by how much the upper half of items by early
+        exposure is clicked more often than the lower half, where chance showed both.
+    first_days : float
+        Length of the early part, counted from the log's first row.
+    replicates : int
+        Bootstrap replicates, over items, for the interval of the Gini coefficient.
+    rng : int or Generator
+
+    Returns
+    -------
+    Finding
+        Spearman's correlation over items of early and later exposure; its interval by Fisher's
+        transformation (Bonett and Wright's variance). The table adds the Gini coefficient of
+        exposure, what it would be by chance alone, the share of early items that were never tried
+        again, and, with outcomes, what exposure is worth.
+
+    Raises
+    ------
+    ValueError
+        If columns or values are missing, a row is there twice, one of the two parts has no row of
+        the policy, fewer than 10 items were shown or all were shown equally often, or a later
+        explored row has no outcome.
+
+    References
+    ----------
+    Bonett and Wright (2000), "Sample size requirements for estimating Pearson, Kendall and Spearman
+    correlations", Psychometrika.
+
+    Examples
+    --------
+    >>> item = np.tile(np.repeat(np.arange(20), np.arange(1, 21)), 14)
+    >>> ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.repeat(np.arange(14), 210), unit="D")
+    >>> log = pd.DataFrame({"request_id": range(2_940), "item_id": item, "user_id": range(2_940), "ts": ts})
+    >>> log["explored"] = False
+    >>> exposure_lockin(log).estimate > 0.9
+    True
+    """
+    level(alpha)
+    number("first_days", first_days, above=0)
+    count("replicates", replicates)
+    log = read_columns(serving_log, "serving_log", [*_KEY, "user_id", "ts", "explored"], key=_KEY)
+    drawn = log["explored"].to_numpy(bool)
+    early = ((log["ts"] - log["ts"].min()) < pd.Timedelta(days=first_days)).to_numpy()
+    for part, rows in (("the first", early & ~drawn), ("the later", ~early & ~drawn)):
+        if not rows.any():
+            raise ValueError(
+                f"serving_log: got no row of the policy's own in {part} part; first_days is {first_days:g}"
+            )
+    counts = pd.crosstab(log["item_id"], [early & ~drawn, ~early & ~drawn])
+    first = np.asarray(counts.get((True, False), pd.Series(0, counts.index)), dtype=float)
+    later = np.asarray(counts.get((False, True), pd.Series(0, counts.index)), dtype=float)
+    if len(counts) < 10 or first.min() == first.max() or later.min() == later.max():
+        raise ValueError(
+            f"item_id: got {len(counts)} items, shown {first.min():.0f} to {first.max():.0f} times early and "
+            f"{later.min():.0f} to {later.max():.0f} times later; a rank correlation needs 10 at least, and differences"
+        )
+    rho = float(spearmanr(first, later).statistic)
+    root = np.sqrt(len(counts) - 3)
+    half = norm.isf(alpha / 2) * np.sqrt(1 + rho**2 / 2) / root
+    centre = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
+    ci = (float(np.tanh(centre - half)), float(np.tanh(centre + half)))
+    for_gini, for_chance = np.random.default_rng(rng).spawn(2)
+    total = first + later
+    drawn_again = bootstrap(
+        lambda times: gini(np.repeat(total, times.astype(int))),
+        np.arange(len(total)),
+        replicates=replicates,
+        rng=for_gini,
+    )
+    even = np.full(len(total), 1 / len(total))
+    chance = [gini(row) for row in for_chance.multinomial(int(total.sum()), even, size=20)]
+    tried = int((first > 0).sum())
+    gone = int(((first > 0) & (later == 0)).sum())
+    gone_low, gone_high = proportion_confint(gone, tried, alpha, "wilson")
+    rows_ = [
+        ("rank by early and by later exposure, correlation", rho, *ci),
+        ("Gini coefficient of exposure", gini(total), *interval(drawn_again, alpha=alpha)),
+        ("the same, were all items equally likely", float(np.mean(chance)), np.nan, np.nan),
+        ("shown early, never again (share)", gone / tried, gone_low if gone else 0.0, gone_high),
+    ]
+    earned = ""
+    if outcomes is not None:
+        worth = _worth(log[~early & drawn], outcomes, pd.Series(first, index=counts.index), alpha)
+        rows_.append(("clicks that the early half is worth more, by chance showings", *worth))
+        earned = (
+            "; where chance showed both, the early favourites are clicked more often"
+            if worth[1] > 0
+            else "; where chance showed both, the early favourites are not clicked measurably more often"
+        )
+    holds = "persists" if ci[0] > 0 else "does not persist" if ci[1] >= 0 else "is reversed"
+    return Finding(
+        rho,
+        ci,
+        f"Early exposure {holds}: its rank correlates {rho:.2f} with that of later exposure{earned}.",
+        unit="rank correlation",
+        p=float(2 * norm.sf(abs(np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))) * root)),
+        n=int((~drawn).sum()),
+        n_clusters=len(counts),
+        alpha=alpha,
+        table=pd.DataFrame(rows_, columns=["what", "estimate", "low", "high"]),
+        assumptions=(
+            "items are independent of each other, but for the places that they compete for",
+            "explored rows were drawn without regard to the item",
+        ),
+        cannot_tell=(
+            "luck that lasts, from worth that lasts, without explored rows and their outcomes",
+            "items that were never shown, not even by chance: no log has them",
+        ),
+    )
+
+
+def explore_vs_exploit_gap(
+    serving_log: Any,
+    outcomes: Any,
+    *,
+    prediction: str | None = None,
+    rarely: float = 0.25,
+    earlier: float = 0.5,
+    alpha: float = 0.05,
+) -> Finding:
+    """By how much a model is wrong about items that it seldom shows, beyond how wrong it is about the others.
+
+    Both are taken from explored rows, which the model didn't choose.
+
+    Parameters
+    ----------
+    serving_log, outcomes : frame
+        `request_id`, `item_id`, `user_id`, `ts`, `explored`, `score`; and `request_id`, `item_id`,
+        `y`, for every row of the later part.
+    prediction : str, optional
+        Column of the log with the chance that the model gives. Where it is not named, it is
+        what the score meant where the policy chose: a logistic regression of y on the score,
+        whose error is part of the interval.
+    rarely : float
+        Share of items that count as seldom shown, by what the policy showed in the earlier part.
+    earlier : float
+        Share of the log's time in which showings are counted; outcomes are taken from the rest, so
+        that no outcome can have made its item rare.
+
+    Returns
+    -------
+    Finding
+        Outcome less prediction on explored rows of seldom-shown items, minus the same on the other
+        explored rows; interval by user. Positive: there are better items among the unseen than the
+        model thinks. The table has both kinds of rows.
+
+    Raises
+    ------
+    ValueError
+        If columns or values are missing, a row is there twice, a later row has no outcome, or one
+        kind of explored rows is empty.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> item = np.r_[rng.integers(0, 50, 4_000), rng.integers(0, 100, 4_000)]
+    >>> log = pd.DataFrame({"request_id": range(8_000), "item_id": item, "explored": np.arange(8_000) >= 4_000,
+    ...     "user_id": rng.integers(0, 900, 8_000), "score": 0.0, "chance": 0.2})
+    >>> days = pd.to_timedelta(rng.uniform(0, 14, 8_000), unit="D")
+    >>> log["ts"] = pd.Timestamp("2026-03-02", tz="UTC") + days
+    >>> labels = log[["request_id", "item_id"]].assign(y=rng.binomial(1, np.where(item < 50, 0.2, 0.3)))
+    >>> finding = explore_vs_exploit_gap(log, labels, prediction="chance", rarely=0.5)
+    >>> finding.ci[0] < 0.1 < finding.ci[1]
+    True
+    """
+    level(alpha)
+    number("rarely", rarely, above=0, below=1)
+    number("earlier", earlier, above=0, below=1)
+    wanted = [*_KEY, "user_id", "ts", "explored", "score" if prediction is None else prediction]
+    log = read_columns(serving_log, "serving_log", wanted, key=_KEY, numbers=[wanted[-1]])
+    since = log["ts"].min() + earlier * (log["ts"].max() - log["ts"].min())
+    before = log[(log["ts"] < since) & ~log["explored"].astype(bool)]
+    times = before.groupby("item_id").size().reindex(log["item_id"].unique(), fill_value=0)
+    later = _with_outcomes(log[log["ts"] >= since], outcomes)
+    asked = later["explored"].to_numpy(bool)
+    seldom = later["item_id"].map(times).to_numpy() <= times.quantile(rarely)
+    kinds = {"seldom shown": asked & seldom, "the others": asked & ~seldom}
+    for name, rows in kinds.items():
+        if not rows.any():
+            raise ValueError(
+                f"explored: got no later row of items that are {name}; there must be some of each kind"
+            )
+    y = later["y"].to_numpy(float)
+    # What each row moves the estimate by, to first order; summed by user it gives the variance.
+    if prediction is None:
+        x = later[["score"]].to_numpy(float)
+        spread = x[~asked].std() if (~asked).any() else 0.0
+        if not spread > 0:
+            raise ValueError("score: got none that differ where the policy chose; name a prediction instead")
+        x = (x - x[~asked].mean()) / spread
+        weights = fit_logistic(x[~asked], y[~asked], penalty=0.0)
+        design = np.column_stack([np.ones(len(x)), x])
+        expected = expit(design @ weights)
+        slope = (expected * (1 - expected))[:, None] * design
+        information = (slope * ~asked[:, None]).T @ design
+        moved = np.linalg.solve(information, (design * ((y - expected) * ~asked)[:, None]).T).T
+    else:
+        expected = later[prediction].to_numpy(float)
+        if not ((expected >= 0) & (expected <= 1)).all():
+            wrong = expected[~((expected >= 0) & (expected <= 1))][0]
+            raise ValueError(f"{prediction}: got {wrong:.4g} in serving_log; a chance lies in [0, 1]")
+        slope = moved = np.zeros((len(later), 1))
+    users = pd.factorize(later["user_id"])[0]
+    told, influence = [], []
+    for name, rows in kinds.items():
+        gap = float((y - expected)[rows].mean())
+        influence.append(rows * (y - expected - gap) / rows.sum() - moved @ slope[rows].mean(0))
+        error = _clustered(influence[-1], users)
+        told.append((name, int(rows.sum()), y[rows].mean(), expected[rows].mean(), gap, error))
+    table = pd.DataFrame(told, columns=["explored rows of items", "rows", "rate", "predicted", "gap", "se"])
+    estimate = float(table["gap"][0] - table["gap"][1])
+    se = _clustered(influence[0] - influence[1], users)
+    half = float(norm.isf(alpha / 2)) * se
+    word = (
+        "underrates"
+        if estimate > half
+        else "overrates"
+        if estimate < -half
+        else "is not measurably wrong about"
+    )
+    return Finding(
+        estimate,
+        (estimate - half, estimate + half),
+        f"The model {word} what it seldom shows: {table['rate'][0]:.1%} acted, {table['predicted'][0]:.1%} were "
+        f"predicted; on other explored rows {table['rate'][1]:.1%} and {table['predicted'][1]:.1%}.",
+        unit="difference of rates",
+        se=se,
+        p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
+        n=int(asked.sum()),
+        n_clusters=len(np.unique(users[asked])),
+        alpha=alpha,
+        table=table,
+        assumptions=(
+            "explored rows were drawn without regard to the item",
+            "what a score means where the policy chose, it means as well where chance did, or goes wrong alike for both kinds"
+            if prediction is None
+            else "the prediction was made before the outcome",
+        ),
+        cannot_tell=(
+            "which of the seldom shown are the good ones",
+            "an estimate that was unlucky, from items that have become better since",
+        ),
+    )
+
+
+def gini(values: Any) -> float:
+    """Gini's coefficient: 0 where all values are equal, near 1 where one of many has all; nan for all zeros.
+
+    Examples
+    --------
+    >>> gini([5, 5, 5, 5]), gini([0, 0, 0, 8])
+    (0.0, 0.75)
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    size, total = len(ordered), ordered.sum()
+    if not total > 0:
+        return float("nan")
+    return float((2 * np.arange(1, size + 1) - size - 1) @ ordered / (size * total))
+
+
+def _worth(rows: pd.DataFrame, outcomes: Any, early: pd.Series, alpha: float) -> tuple[float, float, float]:
+    """How much more often explored rows of the early half are clicked than those of the rest."""
+    joined = _with_outcomes(rows, outcomes)
+    upper = (joined["item_id"].map(early) > early.median()).to_numpy()
+    if upper.all() or not upper.any():
+        raise ValueError(
+            "explored: got later rows of one half of the items only; leave outcomes out, or explore more"
+        )
+    y, users = joined["y"].to_numpy(float), pd.factorize(joined["user_id"])[0]
+    means = [y[half].mean() for half in (upper, ~upper)]
+    influence = upper * (y - means[0]) / upper.sum() - ~upper * (y - means[1]) / (~upper).sum()
+    reach = float(norm.isf(alpha / 2)) * _clustered(influence, users)
+    return means[0] - means[1], means[0] - means[1] - reach, means[0] - means[1] + reach
+
+
+def _with_outcomes(rows: pd.DataFrame, outcomes: Any) -> pd.DataFrame:
+    labels = read_columns(outcomes, "outcomes", [*_KEY, "y"], key=_KEY, labels=["y"])
+    joined = rows.merge(labels, on=_KEY, how="left")
+    if joined["y"].isna().any():
+        raise ValueError(
+            f"outcomes: got none for {int(joined['y'].isna().sum()):,} of {len(joined):,} rows that need one"
+        )
+    return joined
+
+
+def _clustered(influence: np.ndarray, users: np.ndarray) -> float:
+    """Standard error from each row's influence, users being independent of each other."""
+    sums = np.bincount(users, influence)
+    groups = np.count_nonzero(np.bincount(users))
+    return float(np.sqrt((sums**2).sum() * groups / max(groups - 1, 1)))
