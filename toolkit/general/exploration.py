@@ -79,8 +79,8 @@ def exploration_plan(
     Examples
     --------
     >>> plan = exploration_plan(0.05, 60_000, value_old=0.29, value_random=0.12)
-    >>> round(plan["price"]), round(plan["se"], 4)
-    (510, 0.0182)
+    >>> round(plan["price"]), round(float(plan["se"]), 3)
+    (510, 0.019)
     """
     share("epsilon", epsilon, open_low=True)
     count("requests", requests)

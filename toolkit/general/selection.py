@@ -269,7 +269,7 @@ def selection_audit(
         numbers=[score_old, score_new],
     )
     for score in (score_old, score_new):
-        if table[score].nunique() == 1:
+        if table[score].min() == table[score].max():
             raise ValueError(f"{score}: got {table[score].iloc[0]} in every row; a constant ranks nothing")
     good, drawn = table[y].to_numpy(float), table[explored].to_numpy(bool)
     for name, rows in (("log", good), (explored, good[drawn])):
