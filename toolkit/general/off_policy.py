@@ -89,42 +89,40 @@ def value_estimates(
         se = float(np.sqrt((influence @ influence) * groups / (groups - 1)))
         rows.append((name, value, se, size, top))
 
-    def mean(name: str, per_row: np.ndarray, size: float = effective, top: float = largest) -> None:
-        sums = users.sum(per_row)
+    def mean(name: str, sums: np.ndarray, size: float = effective, top: float = largest) -> None:
         value = float(sums.sum()) / n
         add(name, value, (sums - value * ones) / n, size, top)
 
-    mean("logging policy", y, float(n), 1.0)
+    mean("logging policy", users.sum(y), float(n), 1.0)
+    cut = largest > limit
     wy = w * y
-    weighed, total = users.sum(w), float(w.sum())
-    mean("IPS", wy)
-    sums = users.sum(wy)
-    value = float(sums.sum()) / total
-    add("SNIPS", value, (sums - value * weighed) / total)
-    if largest <= limit:
-        mean("clipped IPS", wy)
-    else:
+    weighed, earned, total = users.sum(w), users.sum(wy), float(w.sum())
+    mean("IPS", earned)
+    value = float(earned.sum()) / total
+    add("SNIPS", value, (earned - value * weighed) / total)
+    if cut:
         small = np.minimum(w, limit)
-        mean("clipped IPS", small * y, effective_sample_size(small), limit)
+        mean("clipped IPS", users.sum(small * y), effective_sample_size(small), limit)
+    else:
+        mean("clipped IPS", earned)
     if q_logged is not None:
-        q, expected = np.asarray(q_logged, dtype=float), np.asarray(q_target, dtype=float)
-        residual = y - q
-        rest = w * residual
-        mean("DM", expected, float(n), 0.0)
-        mean("DR", expected + rest)
-        model, corrected = users.sum(expected), users.sum(rest)
+        residual = y - np.asarray(q_logged, dtype=float)
+        model, corrected = users.sum(np.asarray(q_target, dtype=float)), users.sum(w * residual)
+        mean("DM", model, float(n), 0.0)
+        mean("DR", model + corrected)
         base, shift = float(model.sum()) / n, float(corrected.sum()) / total
         add("SNDR", base + shift, (model - base * ones) / n + (corrected - shift * weighed) / total)
-        if largest <= limit:
-            mean("switch-DR", expected + rest)
-        else:
+        if cut:
             kept = np.where(w <= limit, w, 0.0)
             top = float(kept.max())
             size = effective_sample_size(kept) if top > 0 else 0.0
-            mean("switch-DR", expected + kept * residual, size, top)
+            mean("switch-DR", model + users.sum(kept * residual), size, top)
+        else:
+            mean("switch-DR", model + corrected)
         shrunk = w * (limit**2 / (w * w + limit**2))
-        mean("shrunk DR", expected + shrunk * residual, effective_sample_size(shrunk), float(shrunk.max()))
-    mean("mean weight", w)
+        size, top = effective_sample_size(shrunk), float(shrunk.max())
+        mean("shrunk DR", model + users.sum(shrunk * residual), size, top)
+    mean("mean weight", weighed)
     half = float(norm.isf(alpha / 2))
     table = pd.DataFrame(rows, columns=["estimator", "value", "se", "effective", "largest_weight"])
     table.insert(3, "low", table["value"] - half * table["se"])

@@ -6,11 +6,14 @@ exploration costs, and how sharply it sees, stands in `toolkit.general.explorati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.integrate import cumulative_simpson, simpson
+from scipy.special import ndtr
 from scipy.stats import norm
 
 from toolkit.auc import Ranking
@@ -20,7 +23,14 @@ from toolkit.general.mismatch import effective_sample_size
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import level, number, share
 
-__all__ = ["compare_in_slice", "correlations_in_slice", "correlations_outside_slice", "selection_audit"]
+__all__ = [
+    "compare_in_slice",
+    "correlations_in_slice",
+    "correlations_outside_slice",
+    "selection_audit",
+    "sign_map",
+    "slice_path",
+]
 
 # Beyond so many standard deviations the normal density adds nothing to a 64-bit sum.
 _FAR = 9.0
@@ -159,8 +169,8 @@ def compare_in_slice(
             f"between: got {between!r} with r_old {r_old!r} and r_new {r_new!r}; no three variables can "
             "correlate like that"
         )
-    cut = norm.isf(positives)
-    low = -_FAR if p == 1 else max(float(norm.isf(p)), -_FAR)
+    cut = float(norm.isf(positives))
+    low = -_FAR if p == 1 else float(norm.isf(p))
     return pd.DataFrame(
         {
             "score": ["old", "new"],
@@ -172,26 +182,71 @@ def compare_in_slice(
     )
 
 
+def slice_path(
+    r_old: float, r_new: float, between: float, shares: Sequence[float], *, positives: float = 0.2
+) -> pd.DataFrame:
+    """Both scores' AUC inside smaller and smaller slices: a row a share and score, `p`, `score`, `auc`."""
+    parts = [compare_in_slice(r_old, r_new, between, p=p, positives=positives) for p in shares]
+    path = pd.concat(parts, keys=list(shares), names=["p", None]).reset_index("p")
+    return path[["p", "score", "auc_slice"]].rename(columns={"auc_slice": "auc"})
+
+
+def sign_map(p: float, between: float, *, steps: Sequence[float]) -> pd.DataFrame:
+    """For which pairs of scores does the slice pick the better one? A row a pair that can be.
+
+    Parameters
+    ----------
+    p, between : float
+        As in `correlations_in_slice`.
+    steps : sequence of float
+        Correlations with the outcome that each score takes in turn; pairs of equals are left out.
+
+    Returns
+    -------
+    DataFrame
+        `r_old`, `r_new`, and `agreement`: how far apart the two correlations are inside the slice,
+        negative where the wrong one is ahead.
+
+    Examples
+    --------
+    >>> sign_map(0.1, 0.3, steps=[0.4, 0.5]).round(2).values.tolist()
+    [[0.4, 0.5, 0.25], [0.5, 0.4, -0.09]]
+    """
+    pairs = pd.DataFrame(
+        [(old, new) for old in steps for new in steps if old != new], columns=["r_old", "r_new"]
+    )
+    in_old, in_new = correlations_in_slice(pairs["r_old"], pairs["r_new"], between, p=p)
+    pairs["agreement"] = (in_new - in_old) * np.sign(pairs["r_new"] - pairs["r_old"])
+    return pairs.dropna(ignore_index=True)
+
+
+# A demo's states share most of their slices.
+@lru_cache(maxsize=4096)
 def _auc_alone(r: float, cut: float, low: float) -> float:
     """AUC of a score among the rows where the score itself exceeds `low`."""
     s = np.linspace(low, low + 2 * _FAR if low == -_FAR else low + _FAR, 801)
-    good = norm.sf((cut - r * s) / np.sqrt(1 - r**2))
-    return _auc_of_densities(s, norm.pdf(s) * good, norm.pdf(s) * (1 - good))
+    good = ndtr((r * s - cut) / np.sqrt(1 - r**2))
+    return _auc_of_densities(s, _bell(s) * good, _bell(s) * (1 - good))
 
 
+@lru_cache(maxsize=4096)
 def _auc_behind(r_old: float, r_new: float, between: float, cut: float, low: float) -> float:
     """AUC of the new score among the rows where the old one exceeds `low`."""
-    nodes, weights = np.polynomial.legendre.leggauss(120)
+    nodes, weights = np.polynomial.legendre.leggauss(80)
     half = (_FAR - low) / 2
     old = (low + half * (nodes + 1))[:, None]
-    new = np.linspace(-_FAR, _FAR, 401)
-    # The tendency given both scores, and the old score given the new.
+    new = np.linspace(-_FAR, _FAR, 201)
+    # The tendency given both scores, and the new score given the old.
     by_old, by_new = np.linalg.solve([[1, between], [between, 1]], [r_old, r_new])
     noise = np.sqrt(1 - by_old * r_old - by_new * r_new)
-    good = norm.sf((cut - by_old * old - by_new * new) / noise)
-    both = norm.pdf(old) * norm.pdf((new - between * old) / np.sqrt(1 - between**2))
-    mass = half * weights[:, None] * both
+    good = ndtr((by_old * old + by_new * new - cut) / noise)
+    mass = half * weights[:, None] * _bell(old) * _bell((new - between * old) / np.sqrt(1 - between**2))
     return _auc_of_densities(new, (mass * good).sum(0), (mass * (1 - good)).sum(0))
+
+
+def _bell(x: np.ndarray) -> np.ndarray:
+    """The normal density, but for its constant: only ratios of areas are used."""
+    return np.exp(-(x**2) / 2)
 
 
 def _auc_of_densities(s: np.ndarray, good: np.ndarray, bad: np.ndarray) -> float:
@@ -338,20 +393,19 @@ def selection_audit(
 def _selection_verdict(
     difference: np.ndarray, ends: list[tuple[float, float]], ci: tuple[float, float]
 ) -> str:
-    logged, random = (f"{difference[row]:+.3f}" for row in (0, 2))
-    sure = ends[2][0] > 0 or ends[2][1] < 0
+    logged, drawn = (f"{difference[row]:+.3f}" for row in (0, 2))
+    moved = ci[0] > 0 or ci[1] < 0
     if difference[0] * difference[2] < 0:
-        known = "which is sure of its sign" if sure else "which is not yet sure of its sign"
-        moved = "and" if ci[0] > 0 or ci[1] < 0 else "but luck may explain the gap, and"
-        return (
-            f"The log and the exploration slice disagree on the sign: new less old is {logged} on logged "
-            f"rows, {random} on the slice, {known}; {moved} the slice is the one to believe."
+        first, second = ("new", "old") if difference[0] > 0 else ("old", "new")
+        sure = ends[2][0] > 0 or ends[2][1] < 0
+        advice = (
+            "believe the slice" if sure else "the slice is the one to believe, but isn't sure of its sign"
         )
-    if ci[0] > 0 or ci[1] < 0:
-        way = "flatters" if ci[0] > 0 else "wrongs"
         return (
-            f"Selection {way} the new model: new less old is {logged} on logged rows, {random} on the slice."
+            f"The log prefers the {first} model (new less old {logged}), the exploration slice the {second} "
+            f"one ({drawn}): {advice}{'' if moved else ', and luck may explain the gap'}."
         )
-    return (
-        f"No effect of selection is visible: new less old is {logged} on logged rows, {random} on the slice."
-    )
+    told = f"new less old is {logged} on logged rows, {drawn} on the exploration slice"
+    if moved:
+        return f"Selection {'flatters' if ci[0] > 0 else 'wrongs'} the new model: {told}."
+    return f"No effect of selection is visible: {told}."
