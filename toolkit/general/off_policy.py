@@ -19,8 +19,11 @@ __all__ = ["ESTIMATORS", "ope", "value_estimates"]
 WEIGHTING = ("IPS", "SNIPS", "clipped IPS")
 MODELLED = ("DM", "DR", "SNDR", "switch-DR", "shrunk DR")
 ESTIMATORS = (*WEIGHTING, *MODELLED)
-# The mean of fewer effective rows has an interval that can't be trusted where weights are skewed.
+# Fewer effective rows than this are no evidence.
 LEAST_EFFECTIVE = 100.0
+# An interval from a variance that fewer users carry is too narrow: with as many rare events as this a
+# normal interval covers about 93% instead of 95%.
+LEAST_CARRIERS = 30
 
 
 def value_estimates(
@@ -56,9 +59,10 @@ def value_estimates(
     -------
     DataFrame
         One row an estimator: `estimator`, `value`, `se`, `low`, `high` (delta method, clusters
-        independent), `effective` (sample size after clipping), `largest_weight`. The first row is
-        the logging policy's own mean, the last the mean of the weights, which is 1 where the
-        propensities are right and the log supports the target.
+        independent), `effective` (sample size after clipping), `largest_weight`, and `carriers`:
+        about how many users carry the variance. The first row is the logging policy's own mean, the
+        last the mean of the weights, which is 1 where the propensities are right and the log
+        supports the target.
 
     References
     ----------
@@ -79,15 +83,16 @@ def value_estimates(
     effective, largest = effective_sample_size(w), float(w.max())
     users = clusters if isinstance(clusters, _Users) else _Users(n, clusters)
     ones = users.rows
-    rows: list[tuple[str, float, float, float, float]] = []
+    rows: list[tuple[str, float, float, float, float, float]] = []
 
     def add(
         name: str, value: float, influence: np.ndarray, size: float = effective, top: float = largest
     ) -> None:
         # Influence sums to 0 over users; its square sum is the variance (delta method).
-        groups = len(influence)
-        se = float(np.sqrt((influence @ influence) * groups / (groups - 1)))
-        rows.append((name, value, se, size, top))
+        groups, squared = len(influence), influence * influence
+        total = float(squared.sum())
+        carriers = total**2 / float(squared @ squared) if total > 0 else float(groups)
+        rows.append((name, value, float(np.sqrt(total * groups / (groups - 1))), size, top, carriers))
 
     def mean(name: str, sums: np.ndarray, size: float = effective, top: float = largest) -> None:
         value = float(sums.sum()) / n
@@ -124,7 +129,9 @@ def value_estimates(
         mean("shrunk DR", model + users.sum(shrunk * residual), size, top)
     mean("mean weight", weighed)
     half = float(norm.isf(alpha / 2))
-    table = pd.DataFrame(rows, columns=["estimator", "value", "se", "effective", "largest_weight"])
+    table = pd.DataFrame(
+        rows, columns=["estimator", "value", "se", "effective", "largest_weight", "carriers"]
+    )
     table.insert(3, "low", table["value"] - half * table["se"])
     table.insert(4, "high", table["value"] + half * table["se"])
     return table
@@ -230,6 +237,7 @@ def ope(
     told, balance = named.loc[headline], named.loc["mean weight"]
     effective, largest = float(balance["effective"]), float(balance["largest_weight"])
     refused = effective < least_effective
+    unit = "rows" if cluster is None else "clusters"
     worth = (
         f"its {len(table):,} rows are worth {effective:,.1f} for this target (largest weight {largest:,.4g})"
     )
@@ -243,6 +251,8 @@ def ope(
             f"The target policy earns about {told['value']:.4g} a row ({headline}; the logging policy "
             f"{named.loc['logging policy', 'value']:.4g}): {worth}."
         )
+        if told["carriers"] < LEAST_CARRIERS:
+            verdict += f" Its interval rests on about {told['carriers']:.0f} {unit}, and is too narrow."
         if not balance["low"] <= 1 <= balance["high"]:
             verdict += (
                 f" But the weights' mean is {balance['value']:.3g} ({balance['low']:.3g} to "
