@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from scipy.optimize import brentq
+
 from toolkit.exercises import Exercise, Hint
 from toolkit.general.bandit import moved_target
 from toolkit.general.exploration import exploration_plan
@@ -82,7 +84,7 @@ EXERCISES = {
     "half_the_error": Exercise(
         "Exploring 2% of the requests shows the difference of two AUCs with some standard error. Which share of "
         "the requests, in percent, must be explored to halve it?",
-        lambda: 2.0 * _rows_for_half_the_error(),
+        lambda: 100 * _share_of_half_the_error(),
         0.1,
         "The error falls with the root of the explored rows, and the price rises with the rows themselves.",
         (
@@ -93,8 +95,8 @@ EXERCISES = {
 }
 
 
-def _rows_for_half_the_error() -> float:
+def _share_of_half_the_error() -> float:
     def error(share: float) -> float:
         return float(exploration_plan(share, 1_000_000, value_old=0.3, value_random=0.1)["se"])
 
-    return (error(0.02) / (error(0.02) / 2)) ** 2
+    return float(brentq(lambda share: error(share) - error(0.02) / 2, 0.02, 1.0))
