@@ -154,7 +154,7 @@ def ope(
     """The mean reward of a policy that wasn't run, from the log of one that was (off-policy evaluation).
 
     Refuses where the log is worth too few rows: then the estimate is nan, and the verdict says that
-    this log can't tell, whatever the table's numbers are.
+    this log can't tell, whatever the table's estimates are.
 
     Parameters
     ----------
@@ -238,12 +238,11 @@ def ope(
     effective, largest = float(balance["effective"]), float(balance["largest_weight"])
     refused = effective < least_effective
     unit = "rows" if cluster is None else "clusters"
-    worth = (
-        f"its {len(table):,} rows are worth {effective:,.1f} for this target (largest weight {largest:,.4g})"
-    )
+    top = f"{largest:,.0f}" if largest >= 100 else f"{largest:.3g}"
+    worth = f"its {len(table):,} rows are worth {effective:,.1f} for this target (largest weight {top})"
     if refused:
         verdict = (
-            f"This log can't tell what the target earns, whatever the numbers below: {worth}, and "
+            f"This log can't tell what the target earns, whatever the estimates: {worth}, and "
             f"{least_effective:g} are needed."
         )
     else:

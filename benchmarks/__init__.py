@@ -1,0 +1,1 @@
+"""How does the toolkit stand beside its peers and on data that can't be committed?"""
