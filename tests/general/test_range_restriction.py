@@ -86,7 +86,14 @@ def test_the_map_leaves_out_pairs_that_cannot_be_and_agrees_everywhere_when_all_
     # Two uncorrelated scores of .8 would explain 1.28 of the outcome's variance.
     assert len(everything) == 4 * 3 - 2
     assert (sign_map(0.02, 0.0, steps=steps)["agreement"] < 0).any()
-    assert (sign_map(0.02, 0.0, steps=steps).query("r_new > r_old")["agreement"] > 0).all()
+
+
+def test_where_the_slice_errs_it_errs_for_the_new_score():
+    for p in (0.02, 0.1, 0.5):
+        for between in (0, 0.3, 0.6, 0.9):
+            pairs = sign_map(p, between, steps=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+            wrong = pairs[pairs["agreement"] < 0]
+            assert (wrong["r_new"] < wrong["r_old"]).all()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ class Replay:
     true_value: dict[str, float]  # "old", "new", "random": mean chance of a good match of what is shown
     agreement: float  # share of requests at which both rankers prefer the same candidate
 
+    @property
+    def change(self) -> float:
+        """The new ranker's true value relative to the old one's, less 1."""
+        return self.true_value["new"] / self.true_value["old"] - 1
+
 
 def replay(world: World, *, fit: range, days: range) -> Replay:
     """Fit the cheaper ranker on some days' logged rows, and replay it on other days.

@@ -78,7 +78,10 @@ def inline_mathematics(site: Path, sheet: Path) -> None:
 
 def _formulas(page: Path) -> list[str]:
     found = re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), re.S)
-    return [html.unescape(re.sub(r"<[^>]*>", "", formula)) for formula in found]
+    # A root is an element of its own, without the letter that the browser draws for it.
+    roots = ["√" * bool(re.search(r"<m(sqrt|root)\b", formula)) for formula in found]
+    texts = [html.unescape(re.sub(r"<[^>]*>", "", formula)) for formula in found]
+    return [text + root for text, root in zip(texts, roots, strict=True)]
 
 
 def _with_glyphs(face: str, fonts: Path, codes: set[int]) -> str:
