@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from toolkit.general.mismatch import effective_sample_size
 from toolkit.general.selection import selection_audit
+from toolkit.resampling import bootstrap
 
 
 def company(rows=60_000, *, explored=0.03, cut=1.28, seed=0, rows_a_user=3, selects=True):
@@ -49,6 +50,25 @@ def test_the_table_holds_the_aucs_variances_and_sizes_that_scikit_learn_and_nump
     assert told.loc["logged", "variance_ratio"] == pytest.approx(ratio)
     assert told["n"].tolist() == [len(log), len(log), drawn.sum()]
     assert told["effective"].tolist() == pytest.approx([len(log), effective_sample_size(weight), drawn.sum()])
+
+
+def test_each_interval_is_of_whole_users_drawn_again_with_their_weights():
+    log = company(3000)
+    told = selection_audit(log, replicates=25, rng=7).table
+    drawn, weight = log["explored"].to_numpy(), (1 / log["propensity"]).to_numpy()
+
+    def differences(times):
+        rows = [times, times * weight, times * drawn]
+        return [
+            roc_auc_score(log["y"], log["score_new"], sample_weight=used)
+            - roc_auc_score(log["y"], log["score_old"], sample_weight=used)
+            for used in rows
+        ]
+
+    draws = bootstrap(differences, log["user_id"], replicates=25, rng=7)
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    assert told["low"].tolist() == pytest.approx(low.tolist())
+    assert told["high"].tolist() == pytest.approx(high.tolist())
 
 
 def test_weights_and_exploration_both_undo_the_selection():
