@@ -227,9 +227,11 @@ The estimators of {PEER}, given the same arrays, agree to {apart:.0e}:
 
 For the {worst} campaign one row weighs {at_worst["largest"]:,.0f}, and {
         at_worst["rows"]:,.0f} rows are worth {at_worst["effective"]:.2f}. Its IPS estimate of {
+        at_worst["IPS"]:.5f} has five decimals and is worthless; so is the normal interval around it, {
+        at_worst["IPS_low"]:.5f} to {
         at_worst[
-            "IPS"
-        ]:.5f} has five decimals and is worthless; so is any interval around it, and so would be a number that happened to be right. `ope` refuses every log that is worth fewer than {
+            "IPS_high"
+        ]:.5f}, and so would be a number that happened to be right. `ope` refuses every log that is worth fewer than {
         LEAST_EFFECTIVE:.0f} rows. {misses}
 
 With clicks as rare as here the effective sample is not the only limit: a hundred effective rows hold less than one click. That is why the verdict also says on how few rows an interval rests.

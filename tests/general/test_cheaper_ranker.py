@@ -32,6 +32,9 @@ def test_true_values_are_the_oracles_and_ope_finds_the_new_one():
     logged = REPLAY.log.merge(truth, on=["request_id", "item_id"], suffixes=("", "_truth"))
     assert (logged["y"] == logged["y_truth"]).all()
     assert REPLAY.true_value["old"] == pytest.approx(logged["p"].mean(), abs=0.005)
+    mixed = 0.7 * REPLAY.true_value["unexplored"] + 0.3 * REPLAY.true_value["random"]
+    assert REPLAY.true_value["old"] == pytest.approx(mixed, rel=1e-5)
+    assert REPLAY.change == pytest.approx(REPLAY.true_value["new"] / REPLAY.true_value["old"] - 1)
     finding = ope(REPLAY.log, q_logged="q_logged", q_target="q_target")
     assert finding.ci[0] < REPLAY.true_value["new"] < finding.ci[1]
     assert np.isclose(

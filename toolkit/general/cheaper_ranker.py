@@ -30,7 +30,9 @@ class Replay:
 
     log: pd.DataFrame  # serving_log with y, score_old, score_new, target_prob, q_logged, q_target
     true_auc: dict[str, float]  # "old", "new": over all candidates of every fifth request
-    true_value: dict[str, float]  # "old", "new", "random": mean chance of a good match of what is shown
+    true_value: dict[
+        str, float
+    ]  # mean chance of a good match: "old", "new" (as served), "unexplored", "random"
     agreement: float  # share of requests at which both rankers prefer the same candidate
 
     @property
@@ -57,7 +59,7 @@ def replay(world: World, *, fit: range, days: range) -> Replay:
     >>> world = simulate(Settings(items=50, requests=400, days=20))
     >>> told = replay(world, fit=range(5, 10), days=range(10, 20))
     >>> len(told.log), sorted(told.true_value)
-    (4000, ['new', 'old', 'random'])
+    (4000, ['new', 'old', 'random', 'unexplored'])
     """
     before, served = served_by_old(world, fit), served_by_old(world, days)
     shown_before = logs.serving_log({"control": before})
@@ -91,6 +93,7 @@ def replay(world: World, *, fit: range, days: range) -> Replay:
         true_value={
             "old": float((policy(served.best) * p).sum(1).mean()),
             "new": float((target * p).sum(1).mean()),
+            "unexplored": float(p[rows, served.best].mean()),
             "random": float(p.mean()),
         },
         agreement=float((prefers == served.best).mean()),
