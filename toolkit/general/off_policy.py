@@ -239,7 +239,8 @@ def ope(
     refused = effective < least_effective
     unit = "rows" if cluster is None else "clusters"
     top = f"{largest:,.0f}" if largest >= 100 else f"{largest:.3g}"
-    worth = f"its {len(table):,} rows are worth {effective:,.1f} for this target (largest weight {top})"
+    size = f"{effective:,.0f}" if effective >= 1000 else f"{effective:.1f}"
+    worth = f"its {len(table):,} rows are worth {size} for this target (largest weight {top})"
     if refused:
         verdict = (
             f"This log can't tell what the target earns, whatever the estimates: {worth}, and "
