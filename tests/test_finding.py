@@ -43,8 +43,7 @@ def test_a_tiny_p_is_no_zero_and_an_undefined_estimate_says_so():
     assert "p < 0.0001" in make(p=0.0).summary()
     assert "p = 0.0001" in make(p=1e-4).summary()
     undefined = make(estimate=math.nan, ci=(math.nan, math.nan))
-    assert undefined.summary().startswith("estimate undefined, no interval")
-    assert "p" not in undefined.summary().split(", ")[2]
+    assert undefined.summary() == "estimate undefined, no interval"
 
 
 def test_text_has_verdict_assumptions_what_stays_open_and_table():

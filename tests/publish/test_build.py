@@ -126,3 +126,24 @@ def test_formulas_become_mathml_with_their_source_as_alternative():
     assert r'alttext="\frac{a}{b} &lt; \alpha"' in mathml
     with pytest.raises(ValueError, match="latex: got"):
         to_mathml(r"\left( a", display=False)
+
+
+# Looking for its font imports ziamath, which reads its own files in an old way.
+@pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("formula", "has_root"), [("<msqrt><mi>x</mi></msqrt>", True), ("<mi>x</mi>", False)]
+)
+def test_the_formulas_font_has_the_radical_exactly_where_a_root_is_drawn(tmp_path, formula, has_root):
+    import base64
+    import re
+    from io import BytesIO
+
+    from fontTools.ttLib import TTFont
+
+    (tmp_path / "page.html").write_text(f"<math>{formula}</math>", encoding="utf-8")
+    sheet = tmp_path / "site.css"
+    sheet.write_text("body{}", encoding="utf-8")
+    fonts.inline_mathematics(tmp_path, sheet)
+    data = re.search(r"base64,([^)]*)", sheet.read_text(encoding="utf-8"))[1]
+    font = TTFont(BytesIO(base64.b64decode(data)))
+    assert (ord("√") in font.getBestCmap()) == has_root
