@@ -41,6 +41,7 @@ FORMS = {
         marker_label="launch",
         points=True,
     ),
+    "fan": lambda: charts.fan(PATH, x="day", y="rate", path="arm", x_domain=[1, 2], reference=0.5),
     "points": lambda: charts.points(PATH, x="low", y="high", series="arm", reference=0.5, diagonal=True),
     "signs": lambda: charts.signs(
         MAP, x="lag", y="half_life", value="lift", above="new wins", below="old wins", limit=0.2, here=(1, 3)
