@@ -139,6 +139,14 @@ def chosen_sum(
     total, standard error, interval
         The interval is the wider on each side of two: the draws' quantiles, which are skewed as the
         effects are where most experiments do nothing, and a normal, as no effect is exactly 0.
+
+    Examples
+    --------
+    A large effect among many that are none is hardly shrunk:
+
+    >>> total, _, _ = chosen_sum([10.0, 0.3, -0.4, 0.1, -0.2, 0.0], [1.0] * 6, [True] + [False] * 5)
+    >>> 9 < total <= 10
+    True
     """
     means, errors = _experiments(estimates, ses)
     picked = np.asarray(chosen, dtype=bool)

@@ -228,6 +228,13 @@ def exposure_shares(shown: np.ndarray, *, points: int = 16) -> pd.DataFrame:
     -------
     DataFrame
         `impression`, `history` (numbered from 1) and `share`; one row a point and history.
+
+    Examples
+    --------
+    One history that showed the better item first and then never again:
+
+    >>> exposure_shares(np.array([[1], [0], [0], [0]]), points=3)["share"].tolist()
+    [1.0, 0.5, 0.25]
     """
     total = len(shown)
     at = np.unique(np.geomspace(1, total, points).round().astype(int))

@@ -170,7 +170,16 @@ def compare_in_slice(
 def slice_path(
     r_old: float, r_new: float, between: float, shares: Sequence[float], *, positives: float = 0.2
 ) -> pd.DataFrame:
-    """Both scores' AUC inside smaller and smaller slices: a row a share and score, `p`, `score`, `auc`."""
+    """Both scores' AUC inside smaller and smaller slices: a row a share and score, `p`, `score`, `auc`.
+
+    Examples
+    --------
+    The old score is better on all rows, and looks worse in the slice that it chose:
+
+    >>> path = slice_path(0.5, 0.4, 0.3, [1.0, 0.1]).set_index(["p", "score"])["auc"]
+    >>> bool(path[1.0, "old"] > path[1.0, "new"]), bool(path[0.1, "old"] > path[0.1, "new"])
+    (True, False)
+    """
     parts = [compare_in_slice(r_old, r_new, between, p=p, positives=positives) for p in shares]
     path = pd.concat(parts, keys=list(shares), names=["p", None]).reset_index("p")
     return path[["p", "score", "auc_slice"]].rename(columns={"auc_slice": "auc"})
