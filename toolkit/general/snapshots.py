@@ -85,7 +85,9 @@ def shadow_scores(
         for age in ages:
             weights, table = snapshots[day - age]
             score = weights[0] + _features(world, day, table) @ weights[1:]
-            parts.append(pd.DataFrame({**rows, "score": score, "model_trained_at": START + (day - age) * DAY}))
+            parts.append(
+                pd.DataFrame({**rows, "score": score, "model_trained_at": START + (day - age) * DAY})
+            )
     return pd.concat(parts, ignore_index=True)
 
 

@@ -201,10 +201,14 @@ def _cells(
         if not pd.api.types.is_datetime64_any_dtype(table[name]):
             raise ValueError(f"{name}: got {table[name].dtype} in log; it must be a time")
     if (table[ts].dt.tz is None) != (table[trained].dt.tz is None):
-        raise ValueError(f"{trained}: got a time zone in one of {ts} and {trained}; both must have one, or none")
+        raise ValueError(
+            f"{trained}: got a time zone in one of {ts} and {trained}; both must have one, or none"
+        )
     if metric == "NE" and not ((table[score] > 0) & (table[score] < 1)).all():
         bad = table.loc[~((table[score] > 0) & (table[score] < 1)), score].iloc[0]
-        raise ValueError(f"{score}: got {bad} in log; for NE a score is a probability strictly between 0 and 1")
+        raise ValueError(
+            f"{score}: got {bad} in log; for NE a score is a probability strictly between 0 and 1"
+        )
     age = (table[ts] - table[trained]) / widths["unit"]
     if (age < 0).any():
         raise ValueError(
