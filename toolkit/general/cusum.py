@@ -170,8 +170,8 @@ def cusum(
         quiet = np.flatnonzero(sums[: at + 1, side] == 0)
         begin = path[ts].iloc[quiet[-1] + 1 if len(quiet) else 0]
         verdict = (
-            f"The alarm rang on {path[ts].iloc[at]}, value {at + 1}: {value} {'rose' if side == 0 else 'fell'} "
-            f"from about {begin} on ({rate})."
+            f"The alarm rang on {_moment(path[ts].iloc[at])}, value {at + 1}: {value} {'rose' if side == 0 else 'fell'} "
+            f"from about {_moment(begin)} on ({rate})."
         )
     else:
         verdict = f"No alarm in {len(path)} values ({rate})."
@@ -190,3 +190,8 @@ def cusum(
         ),
         cannot_tell=("why the metric moved: the model's age, the season, or a fault upstream",),
     )
+
+
+def _moment(ts: Any) -> str:
+    """A time without what every day's begin in UTC shares."""
+    return str(ts).removesuffix("+00:00").removesuffix(" 00:00:00")

@@ -181,8 +181,8 @@ def drift(
     Finding
         The largest PSI with its interval; p is the smallest one adjusted. The table has one row a
         column, the largest first: PSI with interval; `noise`, which PSI exceeds once in twenty when
-        nothing moved; p alone and adjusted; the Kolmogorov-Smirnov distance with its p (where rows
-        are independent); the Wasserstein distance in standard deviations of the reference; shares
+        nothing moved; p alone and adjusted; the Kolmogorov-Smirnov distance, with its p where
+        rows are independent; the Wasserstein distance in standard deviations of the reference; shares
         missing.
 
     Raises
@@ -234,6 +234,8 @@ def drift(
     table = table.sort_values("psi", ascending=False, ignore_index=True, kind="stable")
     first, moved = table.iloc[0], int(table["moved"].sum())
     order = ["column", "psi", "low", "high", "noise", "p", "adjusted_p", "moved", "ks", "ks_p", "wasserstein"]
+    if cluster is not None:
+        order.remove("ks_p")
     many = f"of {len(named)} column{'s' if len(named) > 1 else ''}"
     verdict = (
         f"{moved} {many} moved by more than luck, most of all {first['column']} (PSI {first['psi']:.3g})."
