@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.stats import norm
 from statsmodels.stats.power import NormalIndPower
 
@@ -185,14 +186,17 @@ def days_needed(
     ageless = 2 * sample_size(rate, lift, alpha=alpha, power=power, correlation=correlation) / users
     if math.isinf(half_life):
         return float(math.ceil(ageless / whole - 1e-9) * whole)
-    # Beyond the best length there is only less power; before it, days that are whole weeks.
-    last = max(1, math.ceil(best_length(half_life) / whole))
-    first = max(1, math.floor(ageless / whole))
-    if first > last:
+    best = best_length(half_life)
+
+    def missing(days: float) -> float:
+        return float(power - power_by_day(days, **settings))
+
+    if missing(best) > 0:
         return math.nan
-    lengths = np.arange(first, last + 1) * float(whole)
-    enough = lengths[power_by_day(lengths, **settings) >= power - 1e-9]
-    return float(enough[0]) if len(enough) else math.nan
+    # Power rises up to the best length; rounding up to whole weeks may step over it and lose too much.
+    shortest = best if missing(best) == 0 else brentq(missing, min(ageless, best) / 2, best)
+    days = float(math.ceil(shortest / whole - 1e-9) * whole)
+    return days if missing(days) <= 1e-9 else math.nan
 
 
 def iterations_a_year(days: float, *, build: float = 0.0, wait: float = 0.0) -> float:

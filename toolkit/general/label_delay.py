@@ -129,11 +129,13 @@ def label_maturity(
         table[f"completeness, {arm}"] = share / share[-1]
     table["impressions as old"] = [int((rows["age"] >= age).sum()) for age in asked]
     ripe = f"{lift[-2]:+.1%} once labels are {asked[-1]:g} days old (interval {bounds[-2][0]:+.1%} to {bounds[-2][1]:+.1%})"
-    verdict = (
-        f"Labels in hand show a lift of {lift[-1]:+.1%}, which delay explains none of: it is {ripe}."
-        if low <= 0 <= high
-        else f"Not ripe: labels in hand show a lift of {lift[-1]:+.1%}; it is {ripe}."
-    )
+    shown = f"labels in hand show a lift of {lift[-1]:+.1%}"
+    if low <= 0 <= high:
+        verdict = f"Ripe: {shown}, and delay moves it by no more than luck; it is {ripe}."
+    elif abs(bias) < float(np.nanstd(draws[:, -2], ddof=1)) / 4:
+        verdict = f"Ripe enough: {shown}, off by less than a quarter of its standard error; it is {ripe}."
+    else:
+        verdict = f"Not ripe: {shown}; it is {ripe}."
     return Finding(
         bias,
         (low, high),
