@@ -60,6 +60,9 @@ def test_the_sawtooth_jumps_at_each_replacement_and_starts_fresh():
     jumps = path[path["time"].duplicated(keep=False)]
     assert jumps["time"].unique().tolist() == [24, 48]
     assert jumps["age"].tolist() == [27, 3, 27, 3]
+    whole = sawtooth(0.7, half_life=6, period=24, until=48)
+    assert whole["age"].iloc[-1] == 24
+    assert (whole["time"] == 48).sum() == 1
 
 
 def test_the_price_of_a_period_by_hand():

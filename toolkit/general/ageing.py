@@ -137,13 +137,15 @@ def sawtooth(
     number("period", period, above=0)
     number("until", until, above=0)
     _not_negative("delay", delay)
-    replaced = np.arange(1, math.ceil(until / period)) * period
-    times = np.r_[np.linspace(0, until, points), replaced, replaced]
-    ages = np.r_[
-        np.mod(times[:points], period), np.full(len(replaced), float(period)), np.zeros(len(replaced))
-    ]
+    replaced = np.arange(1, math.floor(until / period) + 1) * float(period)
+    grid = np.linspace(0, until, points)
+    grid = grid[~np.isin(grid, replaced)]
+    # At each replacement two points, before and after; at the end of the time shown only the one before.
+    after = replaced[replaced < until]
+    times = np.r_[grid, replaced, after]
+    ages = np.r_[np.mod(grid, period), np.full(len(replaced), float(period)), np.zeros(len(after))]
     at = np.lexsort((-ages, times))
-    path = pd.DataFrame({"time": times[at], "age": delay + ages[at]}).drop_duplicates(ignore_index=True)
+    path = pd.DataFrame({"time": times[at], "age": delay + ages[at]})
     return path.assign(auc=aged_auc(correlation, age=path["age"], half_life=half_life))
 
 

@@ -233,7 +233,7 @@ def drift(
     table["low"], table["high"] = [end[0] for end in ends], [end[1] for end in ends]
     table = table.sort_values("psi", ascending=False, ignore_index=True, kind="stable")
     first, moved = table.iloc[0], int(table["moved"].sum())
-    order = ["column", "psi", "low", "high", "noise", "p", "adjusted_p", "moved", "ks", "ks_p", "wasserstein"]
+    order = ["column", "psi", "low", "high", "noise", "moved", "p", "adjusted_p", "ks", "ks_p", "wasserstein"]
     if cluster is not None:
         order.remove("ks_p")
     many = f"of {len(named)} column{'s' if len(named) > 1 else ''}"
@@ -261,7 +261,7 @@ def drift(
         ),
         cannot_tell=(
             "whether a column that moved matters to the model, or one that didn't move means something else now",
-            "columns that move only together: see `two_sample_auc`",
+            "columns that move only together (two_sample_auc does)",
         ),
     )
 
