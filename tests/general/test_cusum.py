@@ -92,7 +92,7 @@ def test_alarms_ring_falsely_as_often_as_said_and_intervals_cover():
     rang, covered, limit = 0, 0, cusum_limit(100)
     for _ in range(100):
         # A long reference, for which the run lengths hold.
-        finding = cusum(metric(2000, rng), metric(50, rng), limit=limit)
+        finding = cusum(metric(1000, rng), metric(50, rng), limit=limit)
         rang += bool(finding.table["alarm"].any())
         covered += finding.ci[0] <= 0 <= finding.ci[1]
     # Runs are about geometric: 1 - exp(-50/100), a little less for the start at 0.

@@ -78,7 +78,7 @@ def test_a_slower_treatment_looks_losing_and_the_ripe_lift_wins():
 
 @pytest.mark.slow
 def test_equal_delays_ring_once_in_twenty_and_the_ripe_lift_s_interval_covers():
-    replicas = 150
+    replicas = 110
     alarms = covered = 0
     for seed in range(replicas):
         log, outcomes = experiment(2500, rate=0.4, lift=0.2, users=500, rng=seed)

@@ -26,17 +26,17 @@ def test_p_is_uniform_when_nothing_moved_and_averaged_folds_would_not_be():
     rng = np.random.default_rng(1)
     ps, averaged = [], []
     for seed in range(100):
-        before, after = normals(150, rng), normals(150, rng)
+        before, after = normals(150, rng)[["a"]], normals(150, rng)[["a"]]
         ps.append(two_sample_auc(before, after, cluster=None, iterations=5, rng=seed).p)
-        # A linear score by the difference of means, trained on each half and judged on the other.
-        halves = [(x[:75].to_numpy(), x[75:].to_numpy()) for x in (before, after)]
+        # The sign of the difference of means, learned from each half and judged on the other.
+        halves = [(x["a"].to_numpy()[:75], x["a"].to_numpy()[75:]) for x in (before, after)]
         areas = []
         for train, judge in ((0, 1), (1, 0)):
-            direction = halves[1][train].mean(0) - halves[0][train].mean(0)
-            rows = np.vstack([halves[0][judge], halves[1][judge]]) @ direction
-            areas.append(auc(np.repeat([0, 1], 75), rows))
+            sign = np.sign(halves[1][train].mean() - halves[0][train].mean())
+            areas.append(auc(np.repeat([0, 1], 75), sign * np.r_[halves[0][judge], halves[1][judge]]))
         averaged.append(abs(np.mean(areas) - 0.5) / mann_whitney_se(150, 150))
     assert kstest(ps, "uniform").pvalue > 0.01
+    # Both directions agree by luck, so that a null over all rows rings far more than once in twenty.
     assert np.mean(np.array(averaged) > norm.isf(0.025)) > 0.08
 
 
@@ -65,14 +65,14 @@ def test_the_area_and_its_interval_are_those_of_a_known_shift():
 def test_users_whose_rows_are_alike_don_t_ring_and_text_and_gaps_are_taken():
     rng = np.random.default_rng(0)
     alarms = 0
-    for seed in range(40):
+    for seed in range(25):
         frames = []
         for base in (0, 1000):
             user = np.repeat(np.arange(60), 8)
             x = rng.normal(size=60)[user] + 0.1 * rng.normal(size=480)
             frames.append(pd.DataFrame({"user_id": user + base, "x": x}))
         alarms += two_sample_auc(*frames, iterations=10, rng=seed).p <= 0.05
-    assert alarms <= 7
+    assert alarms <= 5
     before = pd.DataFrame({"c": ["a", None] * 500, "n": [1.0, np.nan] * 500})
     after = pd.DataFrame({"c": ["a", "b"] * 500, "n": [1.0, np.nan] * 500})
     told = two_sample_auc(before, after, cluster=None).table.set_index("columns")["auc"]

@@ -217,11 +217,9 @@ def drift(
     told = []
     for name in named:
         # A column at a time, so that no second copy of a large frame is made.
-        pair = [
-            read_columns(frame, label, [name], missing=[name])[name]
-            for frame, label in ((before, "reference"), (after, "current"))
-        ]
-        told.append(_column(*pair, name, bins, binning, codes, picks))
+        old = read_columns(before, "reference", [name], missing=[name])[name]
+        new = read_columns(after, "current", [name], missing=[name])[name]
+        told.append(_column(old, new, name, bins, binning, codes, picks))
     table = pd.DataFrame(told)
     table.insert(0, "column", named)
     table["adjusted_p"] = _holm(table["p"].to_numpy(float))
@@ -328,41 +326,40 @@ def _column(
     picks: list[np.ndarray],
 ) -> dict[str, Any]:
     """All that the table says of one column."""
+    gone_before, gone_after = before.isna().to_numpy(), after.isna().to_numpy()
+    shares = {"missing_reference": float(gone_before.mean()), "missing_current": float(gone_after.mean())}
+    distances = {"ks": math.nan, "ks_p": math.nan, "wasserstein": math.nan}
     numeric = [
         pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s) for s in (before, after)
     ]
-    distances: dict[str, float] = {"ks": math.nan, "ks_p": math.nan, "wasserstein": math.nan}
-    if all(numeric):
-        values = [s.to_numpy(dtype=float, na_value=np.nan) for s in (before, after)]
-        for numbers in values:
-            if np.isinf(numbers).any():
-                raise ValueError(
-                    f"{name}: got {numbers[np.isinf(numbers)][0]}; a number must be finite or missing"
-                )
-        distances |= _distances(*values, picks, independent=codes is None)
-        gone = [np.isnan(numbers) for numbers in values]
-        ranked = np.sort(values[0][~gone[0]])
-        if len(ranked) and np.count_nonzero(ranked[1:] != ranked[:-1]) + 1 > bins:
-            edges = _edges(ranked, bins, binning)
-            if codes is None:
-                counts = [
-                    _counts(numbers, edges, int(lost.sum()))
-                    for numbers, lost in zip(values, gone, strict=True)
-                ]
-                return distances | _told(*counts, None) | _shares(*gone)
-            coded = [
-                np.where(lost, len(edges) + 1, np.searchsorted(edges, numbers))
-                for numbers, lost in zip(values, gone, strict=True)
-            ]
-            return distances | _coded(_Binned(*coded, len(edges) + 2), codes) | _shares(*gone)
-    elif any(numeric):
+    if numeric[0] != numeric[1]:
         raise ValueError(
             f"{name}: got {before.dtype} in reference and {after.dtype} in current; both must be alike"
         )
-    elif pd.api.types.is_datetime64_any_dtype(before):
+    if pd.api.types.is_datetime64_any_dtype(before):
         raise ValueError(f"{name}: got {before.dtype}; a time always moves, leave it out of `columns`")
-    gone = [s.isna().to_numpy() for s in (before, after)]
-    return distances | _coded(_categories(before, after), codes) | _shares(*gone)
+    if not numeric[0]:
+        return distances | _coded(_categories(before, after), codes) | shares
+    old, new = (s.to_numpy(dtype=float, na_value=np.nan) for s in (before, after))
+    for numbers in (old, new):
+        if np.isinf(numbers).any():
+            raise ValueError(
+                f"{name}: got {numbers[np.isinf(numbers)][0]}; a number must be finite or missing"
+            )
+    distances |= _distances(old[picks[0]], new[picks[1]], independent=codes is None)
+    ranked = np.sort(old[~gone_before])
+    if not len(ranked) or np.count_nonzero(ranked[1:] != ranked[:-1]) + 1 <= bins:
+        return distances | _coded(_categories(before, after), codes) | shares
+    edges = _edges(ranked, bins, binning)
+    if codes is None:
+        counts = [_counts(old, edges, int(gone_before.sum())), _counts(new, edges, int(gone_after.sum()))]
+        return distances | _told(counts[0], counts[1], None) | shares
+    binned = _Binned(
+        np.where(gone_before, len(edges) + 1, np.searchsorted(edges, old)),
+        np.where(gone_after, len(edges) + 1, np.searchsorted(edges, new)),
+        len(edges) + 2,
+    )
+    return distances | _coded(binned, codes) | shares
 
 
 def _edges(ranked: np.ndarray, bins: int, binning: Binning) -> np.ndarray:
@@ -394,10 +391,10 @@ def _categories(before: pd.Series, after: pd.Series) -> _Binned:
 
 
 def _coded(binned: _Binned, codes: tuple[np.ndarray, np.ndarray] | None) -> dict[str, float]:
-    counts = [
+    before, after = (
         np.bincount(code, minlength=binned.count).astype(float) for code in (binned.before, binned.after)
-    ]
-    return _told(*counts, None if codes is None else (binned, codes))
+    )
+    return _told(before, after, None if codes is None else (binned, codes))
 
 
 def _told(
@@ -410,7 +407,7 @@ def _told(
     if not freedom:
         return {"psi": 0.0, "unit": unit, "freedom": 0.0, "noise": 0.0, "p": 1.0}
     if clustered is not None:
-        unit, freedom = _clustered_noise(*clustered, used)
+        unit, freedom = _clustered_noise(clustered[0], clustered[1], used)
     index = psi(a, b)
     return {
         "psi": index,
@@ -444,11 +441,8 @@ def _clustered_noise(
     return square / mean, mean**2 / square
 
 
-def _distances(
-    before: np.ndarray, after: np.ndarray, picks: list[np.ndarray], *, independent: bool
-) -> dict[str, float]:
-    a, b = before[picks[0]], after[picks[1]]
-    a, b = a[~np.isnan(a)], b[~np.isnan(b)]
+def _distances(before: np.ndarray, after: np.ndarray, *, independent: bool) -> dict[str, float]:
+    a, b = before[~np.isnan(before)], after[~np.isnan(after)]
     if not len(a) or not len(b):
         return {}
     told = ks_2samp(a, b, method="asymp")
@@ -466,7 +460,3 @@ def _holm(p: np.ndarray) -> np.ndarray:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return adjusted
-
-
-def _shares(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    return {"missing_reference": float(before.mean()), "missing_current": float(after.mean())}
