@@ -7,6 +7,7 @@ import pytest
 
 from toolkit.general.snapshots import shadow_scores
 from toolkit.world import Settings, simulate
+from toolkit.world.policies import fit_logistic
 
 WORLD = simulate(Settings(items=60, requests=300, days=14))
 
@@ -31,6 +32,23 @@ def test_a_snapshot_doesn_t_know_what_came_after_its_training():
     assert (one["y"] != other["y"]).all()
     fresh = [shadow_scores(world, range(13, 14), ages=[0], fitted=4)["score"] for world in (WORLD, later)]
     assert not np.allclose(*fresh)
+
+
+def test_no_row_s_rate_holds_its_own_label():
+    def rate(day):
+        return np.log((WORLD.clicks[day - 1] + 1) / (WORLD.impressions[day - 1] - WORLD.clicks[day - 1] + 9))
+
+    def rows(day, table):
+        pair = WORLD.x[day, np.arange(300), WORLD.shown[day]]
+        return np.column_stack([pair, table[WORLD.shown_item(day)]])
+
+    # Trained on the morning of day 12 on days 8 to 11, each with the rates of the day before it.
+    features = np.vstack([rows(day, rate(day)) for day in range(8, 12)])
+    labels = np.concatenate([WORLD.shown_outcome(day) for day in range(8, 12)])
+    weights = fit_logistic(features, labels)
+    by_hand = weights[0] + rows(13, rate(12)) @ weights[1:]
+    scores = shadow_scores(WORLD, range(13, 14), ages=[1], fitted=4)["score"]
+    assert scores.to_numpy() == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(
