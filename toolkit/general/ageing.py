@@ -133,6 +133,12 @@ def sawtooth(
         End of the time that is shown; the model has been replaced at time 0.
     points : int
         Times at equal distances; each replacement adds two, just before it and at it.
+
+    Examples
+    --------
+    >>> teeth = sawtooth(0.7, half_life=2, period=1, until=2, points=5)
+    >>> teeth["age"].tolist()
+    [0.0, 0.5, 1.0, 0.0, 0.5, 1.0]
     """
     number("period", period, above=0)
     number("until", until, above=0)

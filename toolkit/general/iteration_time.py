@@ -227,6 +227,12 @@ def power_curve(*, until: float = 90, points: int = 46, **settings: Any) -> pd.D
     """Power against the test's length, of the frozen model and of one that doesn't age: `days`, `power`, `model`.
 
     Takes the settings of `power_by_day`.
+
+    Examples
+    --------
+    >>> curve = power_curve(rate=0.05, lift=0.05, users=10_000, half_life=7).pivot(index="days", columns="model")
+    >>> bool((curve["power", "frozen, ageing"] < curve["power", "not ageing"]).all())
+    True
     """
     days = np.linspace(until / points, until, points)
     half_life = settings.pop("half_life")

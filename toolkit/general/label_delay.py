@@ -245,6 +245,15 @@ def labels_in(
     DataFrame
         `request_id`, `item_id`, `y`, `label_ts`, only of labels that were there by `as_of`; a
         conversion that comes after an impression was closed stays a 0.
+
+    Examples
+    --------
+    >>> start = pd.Timestamp("2026-03-02", tz="UTC")
+    >>> log = pd.DataFrame({"request_id": range(100), "item_id": 7, "arm": "control", "ts": start})
+    >>> truth = log[["request_id", "item_id"]].assign(y=1)
+    >>> soon, late = (len(labels_in(log, truth, as_of=start + pd.Timedelta(days=d), mean_delay={"control": 2.0})) for d in (1, 20))
+    >>> soon < late, late
+    (True, 100)
     """
     for delay in mean_delay.values():
         number("mean_delay", delay, above=0)

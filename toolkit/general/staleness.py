@@ -164,6 +164,14 @@ def metric_by_age(
     """The metric of each day and age of snapshot: `ts` (the day), `age`, `value`, `rows`.
 
     Parameters, and what is refused, as in `staleness_curve`.
+
+    Examples
+    --------
+    >>> noon = pd.Timestamp("2026-03-02 12:00", tz="UTC")
+    >>> log = pd.DataFrame({"request_id": range(4), "item_id": 7, "user_id": range(4), "ts": noon,
+    ...     "model_trained_at": noon - pd.Timedelta("36h"), "y": [0, 0, 1, 1], "score": [1, 2, 2, 3]})
+    >>> metric_by_age(log)["value"].tolist()
+    [0.875]
     """
     cells, table = _cells(
         log, metric=metric, y=y, score=score, trained=trained, ts=ts, cluster=cluster, key=key,
