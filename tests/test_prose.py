@@ -122,7 +122,9 @@ def test_a_chapter_has_a_prediction_demos_exercises_a_list_for_monday_and_its_so
     prose, code = "\n\n".join(cells(path, "markdown")), "\n".join(cells(path, "code"))
     assert prose.startswith("# ")
     assert "**Predict:**" in prose
-    assert re.search(r"^\*After this (chapter|section) you can .*\d+ minutes, exercises \d+\.\*$", prose, re.M)
+    assert re.search(
+        r"^\*After this (chapter|section) you can .*\d+ minutes, exercises \d+\.\*$", prose, re.M
+    )
     assert "<summary>Answer</summary>" in prose.split("## ")[0], "the prediction's answer, folded"
     for heading in ("In your logs", "The remedy and what it costs", "Exercises", "Monday morning", "Sources"):
         assert re.search(rf"^## {heading}", prose, re.M), heading

@@ -71,7 +71,10 @@ def lines(
         # Colour alone tells nothing to some readers: dashes differ too, in the legend as well.
         dash = alt.StrokeDash(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
         encoding["strokeDash"] = dash.legend(**strokes)
-    layers = [alt.Chart(data).mark_line(point=points, strokeWidth=2, clip=True).encode(**encoding)]
+    layers = [alt.Chart(data).mark_line(strokeWidth=2, clip=True).encode(**encoding)]
+    if points:
+        marked = {channel: value for channel, value in encoding.items() if channel != "strokeDash"}
+        layers.append(_symbols(data, 30, x=x, y=y, x_domain=x_domain, y_domain=y_domain).encode(**marked))
     if low is not None and high is not None:
         band = alt.Chart(data).mark_area(opacity=0.2, clip=True)
         band = band.encode(x=encoding["x"], y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"))
@@ -110,7 +113,7 @@ def points(
         names = list(dict.fromkeys(data[series]))
         encoding["color"] = _colour(series, names)
         encoding["shape"] = alt.Shape(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
-    layers = [alt.Chart(data).mark_point(filled=True, size=60, clip=True).encode(**encoding)]
+    layers = [_symbols(data, 60, x=x, y=y, x_domain=x_domain, y_domain=y_domain).encode(**encoding)]
     if reference is not None:
         layers += _reference(reference, reference_label)
     if diagonal:
@@ -343,6 +346,24 @@ def _marker(value: float, label: str) -> list[alt.Chart]:
     return [rule, text.encode(x=alt.X("marker:Q"), text=alt.Text("label:N"))] if label else [rule]
 
 
+def _symbols(
+    data: pd.DataFrame,
+    size: int,
+    *,
+    x: str,
+    y: str,
+    x_domain: Sequence[float] | None,
+    y_domain: Sequence[float] | None,
+) -> alt.Chart:
+    # Clipped, a symbol at the domain's end would be cut in half; those beyond it are left out instead.
+    chart = alt.Chart(data).mark_point(filled=True, opacity=1, size=size)
+    for column, domain in ((x, x_domain), (y, y_domain)):
+        if domain is not None:
+            inside = alt.FieldRangePredicate(field=column, range=[min(domain), max(domain)])
+            chart = chart.transform_filter(inside)
+    return chart
+
+
 def _tooltip(data: pd.DataFrame, *columns: str) -> list[alt.Tooltip]:
     # Typed here, because Altair takes a hundredth of a second a chart to find types for bare names.
     return [
@@ -366,7 +387,8 @@ def _axis(number_format: str) -> alt.Axis:
 
 
 def _scale(domain: Sequence[float] | None, *, log: bool = False) -> alt.Scale:
-    scale = alt.Scale() if domain is None else alt.Scale(domain=list(domain))
+    # Else a second layer, a marker say, would have a given domain rounded outwards.
+    scale = alt.Scale() if domain is None else alt.Scale(domain=list(domain), nice=False)
     if log:
         scale.type = "log"
     return scale
