@@ -74,7 +74,7 @@ def lines(
     layers = [alt.Chart(data).mark_line(strokeWidth=2, clip=True).encode(**encoding)]
     if points:
         marked = {channel: value for channel, value in encoding.items() if channel != "strokeDash"}
-        layers.append(_symbols(data, 30, x=x, y=y, x_domain=x_domain, y_domain=y_domain).encode(**marked))
+        layers.append(_symbols(data, {x: x_domain, y: y_domain}, size=30, opacity=1).encode(**marked))
     if low is not None and high is not None:
         band = alt.Chart(data).mark_area(opacity=0.2, clip=True)
         band = band.encode(x=encoding["x"], y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"))
@@ -113,7 +113,7 @@ def points(
         names = list(dict.fromkeys(data[series]))
         encoding["color"] = _colour(series, names)
         encoding["shape"] = alt.Shape(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
-    layers = [_symbols(data, 60, x=x, y=y, x_domain=x_domain, y_domain=y_domain).encode(**encoding)]
+    layers = [_symbols(data, {x: x_domain, y: y_domain}, size=60).encode(**encoding)]
     if reference is not None:
         layers += _reference(reference, reference_label)
     if diagonal:
@@ -346,18 +346,10 @@ def _marker(value: float, label: str) -> list[alt.Chart]:
     return [rule, text.encode(x=alt.X("marker:Q"), text=alt.Text("label:N"))] if label else [rule]
 
 
-def _symbols(
-    data: pd.DataFrame,
-    size: int,
-    *,
-    x: str,
-    y: str,
-    x_domain: Sequence[float] | None,
-    y_domain: Sequence[float] | None,
-) -> alt.Chart:
-    # Clipped, a symbol at the domain's end would be cut in half; those beyond it are left out instead.
-    chart = alt.Chart(data).mark_point(filled=True, opacity=1, size=size)
-    for column, domain in ((x, x_domain), (y, y_domain)):
+def _symbols(data: pd.DataFrame, domains: Mapping[str, Sequence[float] | None], **mark: float) -> alt.Chart:
+    # Clipped, a symbol at a domain's end would be cut in half; those beyond it are left out instead.
+    chart = alt.Chart(data).mark_point(filled=True, **mark)
+    for column, domain in domains.items():
         if domain is not None:
             inside = alt.FieldRangePredicate(field=column, range=[min(domain), max(domain)])
             chart = chart.transform_filter(inside)
