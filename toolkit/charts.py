@@ -73,7 +73,9 @@ def lines(
         encoding["strokeDash"] = dash.legend(**strokes)
     layers = [alt.Chart(data).mark_line(strokeWidth=2, clip=True).encode(**encoding)]
     if points:
-        marked = {channel: value for channel, value in encoding.items() if channel != "strokeDash"}
+        marked: dict[str, Any] = {
+            channel: value for channel, value in encoding.items() if channel != "strokeDash"
+        }
         layers.append(_symbols(data, {x: x_domain, y: y_domain}, size=30, opacity=1).encode(**marked))
     if low is not None and high is not None:
         band = alt.Chart(data).mark_area(opacity=0.2, clip=True)
@@ -346,7 +348,7 @@ def _marker(value: float, label: str) -> list[alt.Chart]:
     return [rule, text.encode(x=alt.X("marker:Q"), text=alt.Text("label:N"))] if label else [rule]
 
 
-def _symbols(data: pd.DataFrame, domains: Mapping[str, Sequence[float] | None], **mark: float) -> alt.Chart:
+def _symbols(data: pd.DataFrame, domains: Mapping[str, Sequence[float] | None], **mark: Any) -> alt.Chart:
     # Clipped, a symbol at a domain's end would be cut in half; those beyond it are left out instead.
     chart = alt.Chart(data).mark_point(filled=True, **mark)
     for column, domain in domains.items():
