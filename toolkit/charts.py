@@ -52,7 +52,7 @@ def lines(
     band around each line. `reference` is a horizontal rule, `marker` a vertical one. `y_format` is
     a d3 number format such as "%". Fix `y_domain` in a demo, or the axis moves instead of the line.
     """
-    encoding = {
+    encoding: dict[str, Any] = {
         "x": alt.X(
             f"{x}:Q",
             title=_title(x_title or x),
@@ -73,9 +73,7 @@ def lines(
         encoding["strokeDash"] = dash.legend(**strokes)
     layers = [alt.Chart(data).mark_line(strokeWidth=2, clip=True).encode(**encoding)]
     if points:
-        marked: dict[str, Any] = {
-            channel: value for channel, value in encoding.items() if channel != "strokeDash"
-        }
+        marked = {channel: value for channel, value in encoding.items() if channel != "strokeDash"}
         layers.append(_symbols(data, {x: x_domain, y: y_domain}, size=30, opacity=1).encode(**marked))
     if low is not None and high is not None:
         band = alt.Chart(data).mark_area(opacity=0.2, clip=True)
@@ -106,7 +104,7 @@ def points(
     diagonal: bool = False,
 ) -> alt.LayerChart:
     """A point a row; `diagonal` draws the line on which both coordinates are equal."""
-    encoding = {
+    encoding: dict[str, Any] = {
         "x": alt.X(f"{x}:Q", title=_title(x_title or x), axis=_axis(x_format), scale=_scale(x_domain)),
         "y": alt.Y(f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain)),
         "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
