@@ -72,16 +72,16 @@ def titles(drawn):
     return {axis["orient"]: axis["title"] for axis in drawn["axes"] if "title" in axis}
 
 
+def flat(node):
+    """The marks in order, those of groups (a line a series) included."""
+    for mark in node.get("marks", []):
+        if mark["type"] != "group":
+            yield mark
+        yield from flat(mark)
+
+
 def marks(drawn):
-    """The marks' types in order, those of groups (a line a series) included."""
-
-    def walk(node):
-        for mark in node.get("marks", []):
-            if mark["type"] != "group":
-                yield mark["type"]
-            yield from walk(mark)
-
-    return list(walk(drawn))
+    return [mark["type"] for mark in flat(drawn)]
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -131,6 +131,48 @@ def test_fixed_domains_and_logarithms_reach_the_axes():
     assert scales(drawn)["x"]["domain"] == [1, 2]
     assert scales(drawn)["y"]["domain"] == [0, 1]
     assert (scales(drawn)["x"]["type"], scales(drawn)["y"]["type"]) == ("log", "linear")
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_given_domain_is_kept_and_not_rounded_by_what_is_drawn_beside(log):
+    chart = charts.lines(
+        PATH[:2],
+        x="day",
+        y="rate",
+        x_domain=[0.7, 2.3],
+        y_domain=[0.07, 0.33],
+        log_x=log,
+        log_y=log,
+        marker=1.5,
+        reference=0.1,
+    )
+    skeleton, data = split(chart.to_dict())
+    drawn = scales(compile_skeleton(skeleton, list(data)))
+    assert (drawn["x"]["domain"], drawn["y"]["domain"]) == ([0.7, 2.3], [0.07, 0.33])
+    assert drawn["x"]["nice"] is drawn["y"]["nice"] is False
+
+
+SYMBOLS = {
+    "lines": lambda data: charts.lines(
+        data, x="x", y="y", x_domain=[0, 1], y_domain=[0, 1], points=True, series="name"
+    ),
+    "points": lambda data: charts.points(data, x="x", y="y", x_domain=[0, 1], y_domain=[0, 1], series="name"),
+}
+
+
+@pytest.mark.parametrize("form", SYMBOLS)
+def test_a_symbol_at_a_domain_s_end_is_whole_and_one_beyond_it_is_not_there(form):
+    # Two at ends, one within, two beyond one end or the other.
+    data = pd.DataFrame({"x": [0, 0.5, 1, 1.2, 0.5], "y": [0.5, 0.5, 1, 0.5, -0.1], "name": "model"})
+    chart = SYMBOLS[form](data)
+    skeleton, tables = split(chart.to_dict())
+    drawn = compile_skeleton(skeleton, list(tables))
+    clipped = {mark["type"]: mark.get("clip", False) for mark in flat(drawn)}
+    assert clipped.pop("symbol") is False
+    assert all(clipped.values())
+    # Their fill sets them apart from the legend's symbol and the axes.
+    shapes = re.findall(r'aria-roledescription="point"', to_svg(chart.to_dict()))
+    assert len(shapes) == 3
 
 
 def test_a_label_is_only_drawn_where_there_is_one():

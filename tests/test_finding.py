@@ -64,6 +64,14 @@ def test_a_long_table_is_cut_for_showing_and_whole_for_computing():
     assert len(found.table) == 1000
 
 
+def test_what_a_table_lacks_is_an_empty_cell():
+    found = make(table=pd.DataFrame({"stage": ["all", "best"], "change": [math.nan, 0.25]}))
+    assert [line.split() for line in str(found).splitlines()[-2:]] == [["all"], ["best", "0.25"]]
+    page = found._repr_html_()
+    assert "<td>all</td>\n      <td></td>" in page
+    assert "nan" not in (str(found) + page).lower()
+
+
 def test_html_escapes_every_text():
     bad = "<script>alert(1)</script> & co"
     table = pd.DataFrame({"<b>arm</b>": ["<i>x</i>"]})

@@ -53,7 +53,7 @@ def lines(
     band around each line. `reference` is a horizontal rule, `marker` a vertical one. `y_format` is
     a d3 number format such as "%". With `step` a value holds until the next one. Fix `y_domain` in a demo, or the axis moves instead of the line.
     """
-    encoding = {
+    encoding: dict[str, Any] = {
         "x": alt.X(
             f"{x}:Q",
             title=_title(x_title or x),
@@ -73,8 +73,10 @@ def lines(
         dash = alt.StrokeDash(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
         encoding["strokeDash"] = dash.legend(**strokes)
     shape: Literal["step-after", "linear"] = "step-after" if step else "linear"
-    line = alt.Chart(data).mark_line(point=points, strokeWidth=2, clip=True, interpolate=shape)
-    layers = [line.encode(**encoding)]
+    layers = [alt.Chart(data).mark_line(strokeWidth=2, clip=True, interpolate=shape).encode(**encoding)]
+    if points:
+        marked = {channel: value for channel, value in encoding.items() if channel != "strokeDash"}
+        layers.append(_symbols(data, {x: x_domain, y: y_domain}, size=30, opacity=1).encode(**marked))
     if low is not None and high is not None:
         band = alt.Chart(data).mark_area(opacity=0.2, clip=True, interpolate=shape)
         band = band.encode(x=encoding["x"], y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"))
@@ -131,7 +133,7 @@ def points(
     diagonal: bool = False,
 ) -> alt.LayerChart:
     """A point a row; `diagonal` draws the line on which both coordinates are equal."""
-    encoding = {
+    encoding: dict[str, Any] = {
         "x": alt.X(f"{x}:Q", title=_title(x_title or x), axis=_axis(x_format), scale=_scale(x_domain)),
         "y": alt.Y(f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain)),
         "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
@@ -140,7 +142,7 @@ def points(
         names = list(dict.fromkeys(data[series]))
         encoding["color"] = _colour(series, names)
         encoding["shape"] = alt.Shape(f"{series}:N", title=None, sort=names, scale=alt.Scale(domain=names))
-    layers = [alt.Chart(data).mark_point(filled=True, size=60, clip=True).encode(**encoding)]
+    layers = [_symbols(data, {x: x_domain, y: y_domain}, size=60).encode(**encoding)]
     if reference is not None:
         layers += _reference(reference, reference_label)
     if diagonal:
@@ -373,6 +375,16 @@ def _marker(value: float, label: str) -> list[alt.Chart]:
     return [rule, text.encode(x=alt.X("marker:Q"), text=alt.Text("label:N"))] if label else [rule]
 
 
+def _symbols(data: pd.DataFrame, domains: Mapping[str, Sequence[float] | None], **mark: Any) -> alt.Chart:
+    # Clipped, a symbol at a domain's end would be cut in half; those beyond it are left out instead.
+    chart = alt.Chart(data).mark_point(filled=True, **mark)
+    for column, domain in domains.items():
+        if domain is not None:
+            inside = alt.FieldRangePredicate(field=column, range=[min(domain), max(domain)])
+            chart = chart.transform_filter(inside)
+    return chart
+
+
 def _tooltip(data: pd.DataFrame, *columns: str) -> list[alt.Tooltip]:
     # Typed here, because Altair takes a hundredth of a second a chart to find types for bare names.
     return [
@@ -396,7 +408,8 @@ def _axis(number_format: str) -> alt.Axis:
 
 
 def _scale(domain: Sequence[float] | None, *, log: bool = False) -> alt.Scale:
-    scale = alt.Scale() if domain is None else alt.Scale(domain=list(domain))
+    # Else a second layer, a marker say, would have a given domain rounded outwards.
+    scale = alt.Scale() if domain is None else alt.Scale(domain=list(domain), nice=False)
     if log:
         scale.type = "log"
     return scale

@@ -120,7 +120,8 @@ class Finding:
         lines += [f"  assumes: {text}" for text in self.assumptions]
         lines += [f"  cannot tell: {text}" for text in self.cannot_tell]
         if self.table is not None:
-            lines += ["", self.table.to_string(index=False, max_rows=_ROWS, float_format=figure)]
+            shown = self.table.to_string(index=False, max_rows=_ROWS, float_format=figure, na_rep="")
+            lines += ["", shown]
         return "\n".join(lines)
 
     def _repr_pretty_(self, printer: object, cycle: bool) -> None:
@@ -134,7 +135,9 @@ class Finding:
         table = (
             ""
             if self.table is None
-            else self.table.to_html(index=False, border=0, escape=True, max_rows=_ROWS, float_format=figure)
+            else self.table.to_html(
+                index=False, border=0, escape=True, max_rows=_ROWS, float_format=figure, na_rep=""
+            )
         )
         return (
             f'<div class="finding" tabindex="0" role="group" aria-label="Finding"><p><strong>{html.escape(self.verdict)}</strong></p>'

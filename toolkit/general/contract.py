@@ -227,6 +227,17 @@ def shadow_scores(
     -------
     DataFrame
         One row a candidate: `user_id`, `reference`, `current`.
+
+    Examples
+    --------
+    A model beside itself, at 10 requests of 20 candidates:
+
+    >>> from toolkit.world import Settings
+    >>> from toolkit.world.story import tell
+    >>> story = tell(Settings(items=50, requests=50, days=33))
+    >>> both = shadow_scores(story, current="old", requests=10)
+    >>> len(both), bool((both["reference"] == both["current"]).all())
+    (200, True)
     """
     production = frozenset(MECHANISMS)
     scores = [story.scores(model, production) for model in (reference, current)]
@@ -260,6 +271,18 @@ def replay(downstream: Any, shim: QuantileShim, *, version: str) -> pd.DataFrame
     ValueError
         If there are no rows of `version` or of another one, or the others' actions don't follow
         from a threshold on `score`.
+
+    Examples
+    --------
+    The consumer acts from a score of 2. The new version counts in other units, so that it would act
+    on more; behind the shim it acts as before:
+
+    >>> reads = pd.DataFrame({"upstream_version": ["old"] * 4 + ["new"] * 4,
+    ...     "upstream_score": [0.0, 1, 2, 3, 0, 10, 20, 30]})
+    >>> reads = reads.assign(score=reads["upstream_score"], action=reads["upstream_score"] >= 2)
+    >>> shim = quantile_shim([0.0, 1, 2, 3], [0.0, 10, 20, 30], levels=4)
+    >>> reads["action"][4:].tolist(), replay(reads, shim, version="new")["action"][4:].tolist()
+    ([False, True, True, True], [False, False, True, True])
     """
     rows = read_columns(
         downstream,

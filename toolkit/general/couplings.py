@@ -53,6 +53,16 @@ def consumer_rows(downstream: Any, serving_log: Any, outcomes: Any) -> pd.DataFr
     ------
     ValueError
         If two impressions have one time and score, or a read has no impression with an outcome.
+
+    Examples
+    --------
+    >>> seconds = pd.to_datetime(["2026-03-02 10:00:00", "2026-03-02 10:00:05"], utc=True)
+    >>> log = pd.DataFrame({"request_id": [1, 2], "item_id": 7, "user_id": [11, 12], "ts": seconds, "score": 0.4})
+    >>> outcomes = pd.DataFrame({"request_id": [1, 2], "item_id": 7, "y": [0, 1]})
+    >>> reads = pd.DataFrame({"ts": seconds[1:], "upstream_score": 0.4, "upstream_version": "old",
+    ...     "score": 0.3, "action": True})
+    >>> consumer_rows(reads, log, outcomes)[["score", "user_id", "y"]].to_dict("records")
+    [{'score': 0.3, 'user_id': 12, 'y': 1}]
     """
     reads = read_columns(
         downstream, "downstream", ["ts", "upstream_score", "upstream_version", "score", "action"]

@@ -139,6 +139,20 @@ def polynomial_errors(
     Returns
     -------
     array of shape (len(field),)
+
+    Examples
+    --------
+    A straight line learns the slope 2 exp(-2) = 0.27. Its error is 0.43 without noise, and 0.27 squared more
+    for each unit of variance, 0.57 at two:
+
+    >>> polynomial_errors([0.0, 2.0], degree=1, lab=0.0, injected=0.0, rows=5000).round(1).tolist()
+    [0.4, 0.6]
+
+    A wiggly polynomial is helped by noise in training:
+
+    >>> plain, prepared = (polynomial_errors([3.0], degree=9, lab=0.05, injected=v)[0] for v in (0, 3))
+    >>> bool(prepared < plain)
+    True
     """
     count("degree", degree), count("rows", rows, least=degree + 1)
     draw = np.random.default_rng(rng)

@@ -91,7 +91,15 @@ def cancelling_scale(noise: float) -> float:
 
 
 def score_sd(noise: float, scale: float = 1.0) -> float:
-    """The standard deviation of the score."""
+    """The standard deviation of the score.
+
+    Examples
+    --------
+    Signal and noise of variances 1 and 3 make 4, of which half the root is left:
+
+    >>> score_sd(3.0, 0.5)
+    1.0
+    """
     _check(noise, scale)
     return float(scale * (1 + noise) ** 0.5)
 
@@ -109,13 +117,30 @@ def action_rate(threshold: float, *, sd: float) -> float:
 
 
 def error_by_scale(noise: float, scales: list[float], consumer: Consumer) -> pd.DataFrame:
-    """One row a scale of the new score: `scale`, `error`, `consumer`."""
+    """One row a scale of the new score: `scale`, `error`, `consumer`.
+
+    Examples
+    --------
+    The stale consumer takes half of the score, right at scale 1 and noise 1. At scale 2 it takes all of
+    the noise for signal; a retrained one divides the scale out:
+
+    >>> [error_by_scale(1.0, [1.0, 2.0], consumer)["error"].tolist() for consumer in ("stale", "retrained")]
+    [[0.5, 1.0], [0.5, 0.5]]
+    """
     rows = [(scale, upgraded_error(noise, scale, consumer=consumer), consumer) for scale in scales]
     return pd.DataFrame(rows, columns=["scale", "error", "consumer"])
 
 
 def densities(noise: float, scale: float, points: list[float]) -> pd.DataFrame:
-    """The old and the new score's density at some points: `score`, `density`, `version`."""
+    """The old and the new score's density at some points: `score`, `density`, `version`.
+
+    Examples
+    --------
+    At its mean a normal density is 0.3989 over its standard deviation: here the root of 2, then 1.
+
+    >>> densities(0.0, 1.0, [0.0])["density"].round(4).tolist()
+    [0.2821, 0.3989]
+    """
     parts = [
         pd.DataFrame({"score": points, "density": norm.pdf(points, scale=sd), "version": version})
         for version, sd in (

@@ -157,6 +157,24 @@ def funnel_attribution(
     ValueError
         If columns, values or keys are wrong, no request was scored whole, the group isn't named or
         isn't there, or fewer than 20 of its shown candidates have either outcome.
+
+    Examples
+    --------
+    Users like what the light score likes, and dislike what the heavy one likes:
+
+    >>> rng = np.random.default_rng(0)
+    >>> light, heavy = rng.normal(size=(2, 500, 3))
+    >>> passed = light > light.min(axis=1, keepdims=True)
+    >>> behind = np.where(passed, heavy, -np.inf)
+    >>> funnel = pd.DataFrame({"request_id": np.repeat(np.arange(500), 3), "item_id": np.tile([1, 2, 3], 500),
+    ...     "light_score": light.ravel(), "heavy_score": heavy.ravel(), "passed_light": passed.ravel(),
+    ...     "rank": np.where(behind == behind.max(axis=1, keepdims=True), 1.0, np.nan).ravel()})
+    >>> log = pd.DataFrame({"request_id": np.arange(500), "arm": "treatment", "user_id": np.arange(500)})
+    >>> outcomes = funnel[["request_id", "item_id"]].assign(y=(light - heavy > 0).ravel())
+    >>> outcomes["y"] ^= rng.random(1500) < 0.2
+    >>> found = funnel_attribution(funnel, log, outcomes, replicates=20)
+    >>> found.verdict.split(":")[0]
+    'The light ranker protects from the heavy one'
     """
     level(alpha)
     count("replicates", replicates, least=20)

@@ -162,6 +162,14 @@ def by_latency(
         `latency`, `deployment`, `r2`; and `low` to `high`, which spans from the incumbent to the
         full build where the pilot loses and the build wins, and nothing elsewhere. Lines that don't
         bend have only their ends.
+
+    Examples
+    --------
+    The pilot keeps a half at half a half-life, a quarter at a whole one:
+
+    >>> told = by_latency(0.8, 0.3, longest=1.0, steps=2)
+    >>> told.loc[told["deployment"] == "pilot", "r2"].tolist()
+    [0.8, 0.4, 0.2]
     """
     turn = break_even_latency(fresh, incumbent, kept=kept)
     falling = np.linspace(0, longest, steps + 1)

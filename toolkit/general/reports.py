@@ -128,7 +128,17 @@ def by_reports(these: Posts, chance: np.ndarray) -> pd.DataFrame:
 
 
 def outcomes(these: Posts, chance: np.ndarray, *, rng: Any = 0) -> pd.DataFrame:
-    """The `outcomes` table of a moderation team: one row a reported post, its label the reviewer's."""
+    """The `outcomes` table of a moderation team: one row a reported post, its label the reviewer's.
+
+    Examples
+    --------
+    A post that is reported for sure, one that never is, and a bad one that is:
+
+    >>> log = pd.DataFrame({"request_id": [1, 2, 3], "item_id": 7, "score": [0.1, 0.5, 0.9],
+    ...     "ts": pd.Timestamp("2026-03-02", tz="UTC")})
+    >>> outcomes(Posts(log, np.array([0, 0, 1])), np.array([1.0, 0.0, 1.0]))[["request_id", "y"]].to_numpy().tolist()
+    [[1, 0], [3, 1]]
+    """
     reported = np.random.default_rng(rng).random(len(chance)) < chance
     log = these.log[reported]
     table = log[["request_id", "item_id"]].assign(y=these.bad[reported], label_ts=log["ts"])
@@ -149,6 +159,15 @@ def audit(these: Posts, labels: pd.DataFrame, *, rows: int, rng: Any = 0) -> pd.
     -------
     DataFrame
         One row a reviewed post: `user_id`, `score`, `y`, `reported`, `propensity`.
+
+    Examples
+    --------
+    The first post was reported; of the other two one is drawn, each with a chance of a half:
+
+    >>> log = pd.DataFrame({"request_id": [1, 2, 3], "item_id": 7, "user_id": 9, "score": [0.1, 0.5, 0.9]})
+    >>> reviewed = audit(Posts(log, np.array([1, 0, 1])), log[:1], rows=1)
+    >>> reviewed["reported"].tolist(), reviewed["propensity"].tolist()
+    ([1, 0], [1.0, 0.5])
     """
     key = ["request_id", "item_id"]
     told = pd.MultiIndex.from_frame(these.log[key]).isin(pd.MultiIndex.from_frame(labels[key]))
@@ -169,7 +188,14 @@ def audit(these: Posts, labels: pd.DataFrame, *, rows: int, rng: Any = 0) -> pd.
 
 
 def labelled_sample(these: Posts, *, line: float, rows: int, rng: Any = 0) -> pd.DataFrame:
-    """Posts drawn at random and reviewed: `user_id`, `score`, `yhat` (flagged at the line), `y`."""
+    """Posts drawn at random and reviewed: `user_id`, `score`, `yhat` (flagged at the line), `y`.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": [1, 2, 3], "score": [0.1, 0.5, 0.9]})
+    >>> labelled_sample(Posts(log, np.array([0, 0, 1])), line=0.5, rows=3)[["yhat", "y"]].to_numpy().tolist()
+    [[0, 0], [1, 0], [1, 1]]
+    """
     if count("rows", rows) > len(these.bad):
         raise ValueError(f"rows: got {rows:,}; there are only {len(these.bad):,} posts")
     drawn = np.sort(np.random.default_rng(rng).choice(len(these.bad), rows, replace=False))
@@ -177,7 +203,14 @@ def labelled_sample(these: Posts, *, line: float, rows: int, rng: Any = 0) -> pd
 
 
 def unlabelled(these: Posts, *, line: float) -> pd.DataFrame:
-    """What is known of all posts: `user_id`, `score`, and `yhat`, whether it was flagged at the line."""
+    """What is known of all posts: `user_id`, `score`, and `yhat`, whether it was flagged at the line.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"user_id": [1, 2, 3], "score": [0.1, 0.5, 0.9]})
+    >>> unlabelled(Posts(log, np.array([0, 0, 1])), line=0.5)["yhat"].tolist()
+    [0, 1, 1]
+    """
     table = these.log[["user_id", "score"]]
     return table.assign(yhat=(table["score"] >= number("line", line)).astype(int))
 
@@ -198,6 +231,16 @@ def positives_by_score(these: Posts, labels: pd.DataFrame, *, caught: float, par
     -------
     DataFrame
         One row a part: `part`, `reported`, `reported / caught`, `bad`.
+
+    Examples
+    --------
+    The upper half is all bad, and half of it is reported:
+
+    >>> log = pd.DataFrame({"request_id": [1, 2, 3, 4], "item_id": 7, "score": [0.1, 0.2, 0.8, 0.9]})
+    >>> labels = log[3:].assign(y=1)
+    >>> told = positives_by_score(Posts(log, np.array([0, 0, 1, 1])), labels, caught=0.5, parts=2)
+    >>> told[["reported", "reported / caught", "bad"]].to_numpy().tolist()
+    [[0.0, 0.0, 0.0], [0.5, 1.0, 1.0]]
     """
     key = ["request_id", "item_id"]
     bad = pd.MultiIndex.from_frame(labels.loc[labels["y"] == 1, key])
@@ -218,6 +261,15 @@ def move(these: Posts, through: Literal["the mix", "the inputs"], *, factor: flo
         alone (P(y | x) stays: covariate shift).
     factor : float
         Share of the thinned kind that still comes in, in (0, 1].
+
+    Examples
+    --------
+    Of 9,000 good posts about half stay, of 1,000 bad ones all: their share goes from 10% to about 18%.
+
+    >>> before = Posts(pd.DataFrame({"score": np.linspace(0, 1, 10_000)}), np.repeat([0, 1], [9000, 1000]))
+    >>> after = move(before, "the mix", factor=0.5)
+    >>> int(after.bad.sum()), round(float(after.bad.mean()), 2)
+    (1000, 0.18)
     """
     share("factor", factor, open_low=True)
     if through not in ("the mix", "the inputs"):

@@ -37,6 +37,17 @@ def rate_read(slates: Slates, late: Any) -> np.ndarray:
     Returns
     -------
     array of the slates' shape
+
+    Examples
+    --------
+    Each request meets its own lateness:
+
+    >>> from toolkit.world import Settings, simulate
+    >>> from toolkit.world.slates import live
+    >>> slates = live(simulate(Settings(items=50, requests=2, days=4)), range(3, 4))
+    >>> mixed = rate_read(slates, [0, 2])
+    >>> bool((mixed[0] == rate_read(slates, 0)[0]).all() and (mixed[1] == rate_read(slates, 2)[1]).all())
+    True
     """
     lates = np.broadcast_to(np.asarray(late), len(slates.day))
     values = np.empty(slates.day.shape)
@@ -62,6 +73,16 @@ def deployed(world: World, days: range, *, trained_on: range, late: int) -> Serv
     ------
     ValueError
         If `late` isn't a whole number, or reaches back before the world's first day.
+
+    Examples
+    --------
+    What it is served is as late as what it was trained on:
+
+    >>> from toolkit.world import Settings, simulate
+    >>> world = simulate(Settings(items=50, requests=100, days=6))
+    >>> pilot = deployed(world, range(3, 6), trained_on=range(1, 3), late=1)
+    >>> bool((pilot.features["f_rate_today"] == rate_read(pilot.slates, 1)).all())
+    True
     """
     count("late", late, least=0)
     if trained_on.stop > days.start:
@@ -78,7 +99,18 @@ def deployed(world: World, days: range, *, trained_on: range, late: int) -> Serv
 
 
 def lift(new: Served, old: Served) -> float:
-    """The expected reward of what one model shows over another's at the same requests, less 1."""
+    """The expected reward of what one model shows over another's at the same requests, less 1.
+
+    Examples
+    --------
+    A model has no lift over itself, and one that knows each candidate's chance has the most:
+
+    >>> from toolkit.world import Settings, simulate
+    >>> old = served_by_old(simulate(Settings(items=50, requests=100, days=4)), range(2, 4))
+    >>> knows = replace(old, score=old.slates.p)
+    >>> lift(old, old), lift(knows, old) > 0
+    (0.0, True)
+    """
     rewards = [np.take_along_axis(one.slates.p, one.best[:, None], 1).mean(dtype=float) for one in (new, old)]
     return float(rewards[0] / rewards[1] - 1)
 
@@ -86,7 +118,18 @@ def lift(new: Served, old: Served) -> float:
 def lifts_by_lateness(
     world: World, days: range, *, trained_on: range, late: Sequence[int] = (0, 1, 2)
 ) -> pd.DataFrame:
-    """The lift of the new ranker over the one in place: one row a lateness (`days_late`, `lift`)."""
+    """The lift of the new ranker over the one in place: one row a lateness (`days_late`, `lift`).
+
+    Examples
+    --------
+    Where items change within hours, a day is too late:
+
+    >>> from toolkit.world import Settings, simulate
+    >>> world = simulate(Settings(items=50, requests=300, days=9, half_life=0.25))
+    >>> told = lifts_by_lateness(world, range(5, 9), trained_on=range(2, 5), late=(0, 1))
+    >>> (told["lift"] > 0).tolist()
+    [True, False]
+    """
     old = served_by_old(world, days)
     rows = [(lag, lift(deployed(world, days, trained_on=trained_on, late=lag), old)) for lag in late]
     return pd.DataFrame(rows, columns=["days_late", "lift"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -124,7 +124,16 @@ def favourite_survives(correlation: float, *, candidates: int, passed: int) -> f
 
 
 def light_correlation(*, light_noise: float, retrained: bool) -> float:
-    """The correlation of the light ranker's score with the new heavy ranker's in `rewards_behind`."""
+    """The correlation of the light ranker's score with the new heavy ranker's in `rewards_behind`.
+
+    Examples
+    --------
+    Without noise the light score is one of the two parts of the new score, whose standard deviation is
+    1.5; retrained, it is both:
+
+    >>> [round(light_correlation(light_noise=0.0, retrained=retrained), 3) for retrained in (False, True)]
+    [0.667, 0.943]
+    """
     known = np.sqrt(2) if retrained else 1.0
     return float(known / np.sqrt((1 + light_noise**2) * (2 + HEAVY_NOISE**2)))
 
@@ -187,6 +196,7 @@ def gains_by_width(
     perfect: bool = False,
     retrained: bool = False,
     passed: Sequence[int] = (1, 2, 5, 10, 25, 50, 100, 250, 500),
+    requests: int = 2000,
 ) -> pd.DataFrame:
     """What a new heavy ranker gains over the old one, behind a light ranker of any width and without.
 
@@ -198,12 +208,23 @@ def gains_by_width(
     DataFrame
         One row a width and funnel: `passed`, `funnel` ("filtered" by the light ranker, or
         "unfiltered"), `gain` in standard deviations of quality.
+
+    Examples
+    --------
+    A filter that lets all 500 candidates through is none:
+
+    >>> filtered, free = gains_by_width(passed=[500], requests=100)["gain"]
+    >>> filtered == free
+    True
     """
     heavy: Heavy = "perfect" if perfect else "new"
-    today = rewards_behind(passed, heavy="old", light_noise=light_noise)
-    behind = rewards_behind(passed, heavy=heavy, light_noise=light_noise, retrained=retrained) - today
-    free = rewards_behind([500], heavy=heavy, light_noise=light_noise, retrained=retrained)
-    free = free - rewards_behind([500], heavy="old", light_noise=light_noise)
+
+    def gain(widths: Sequence[int]) -> np.ndarray:
+        today = rewards_behind(widths, heavy="old", light_noise=light_noise, requests=requests)
+        settings: dict[str, Any] = {"light_noise": light_noise, "retrained": retrained, "requests": requests}
+        return rewards_behind(widths, heavy=heavy, **settings) - today
+
+    behind, free = gain(passed), gain([500])
     return pd.concat(
         [
             pd.DataFrame({"passed": passed, "funnel": "filtered", "gain": behind}),
@@ -275,6 +296,16 @@ def story_lift(
         Whether the online store misses keys, as it did in the story.
     light : array of shape (requests, candidates), optional
         The light ranker's scores; the old model's where not given.
+
+    Examples
+    --------
+    Where the light ranker, the old model here, lets one candidate through, nothing is left to choose:
+
+    >>> from toolkit.world import Settings
+    >>> from toolkit.world.story import tell
+    >>> story = tell(Settings(items=50, requests=50, days=33))
+    >>> story_lift(story, model="leaky", keep=1), story_lift(story, model="leaky", keep=20) < 0
+    (0.0, True)
     """
     slates = story.production
     if count("keep", keep) > slates.day.shape[1]:
@@ -289,7 +320,16 @@ def story_lift(
 def lifts_by_width(
     story: Story, *, missing_keys: bool = True, keeps: Sequence[int] = (1, 2, 3, 5, 10, 20)
 ) -> pd.DataFrame:
-    """The lift of the story's two new models by how many candidates pass: `keep`, `model`, `lift`."""
+    """The lift of the story's two new models by how many candidates pass: `keep`, `model`, `lift`.
+
+    Examples
+    --------
+    >>> from toolkit.world import Settings
+    >>> from toolkit.world.story import tell
+    >>> story = tell(Settings(items=50, requests=50, days=33))
+    >>> lifts_by_width(story, keeps=[1]).to_numpy().tolist()
+    [[1, 'leaky', 0.0], [1, 'point-in-time', 0.0]]
+    """
     models: tuple[Model, ...] = ("leaky", "point-in-time")
     rows = [
         (keep, model, story_lift(story, model=model, keep=keep, missing_keys=missing_keys))
@@ -302,7 +342,19 @@ def lifts_by_width(
 def favourites_kept(
     story: Story, *, model: Model, keep: int = LIGHT_RANKER_KEEPS, light: np.ndarray | None = None
 ) -> float:
-    """The share of requests at which a model's favourite among all candidates gets through to it."""
+    """The share of requests at which a model's favourite among all candidates gets through to it.
+
+    Examples
+    --------
+    The light ranker is the old model, so that the old model's favourite always gets through; so does
+    any other's where all twenty do:
+
+    >>> from toolkit.world import Settings
+    >>> from toolkit.world.story import tell
+    >>> story = tell(Settings(items=50, requests=50, days=33))
+    >>> favourites_kept(story, model="old", keep=1), favourites_kept(story, model="leaky", keep=20)
+    (1.0, 1.0)
+    """
     through = story.production.passes(keep) if light is None else _best(light, keep)
     favourite = story.scores(model, frozenset(MECHANISMS)).argmax(-1)
     return float(np.take_along_axis(through, favourite[:, None], -1).mean())
@@ -322,6 +374,16 @@ def distilled(story: Story, *, model: Model, requests: int = 150, rng: int = 0) 
     -------
     array of shape (requests of the test, candidates)
         Its scores of all candidates.
+
+    Examples
+    --------
+    The old model is linear in what the light ranker sees, so that nothing of it is lost:
+
+    >>> from toolkit.world import Settings
+    >>> from toolkit.world.story import tell
+    >>> story = tell(Settings(items=50, requests=50, days=33))
+    >>> bool(np.allclose(distilled(story, model="old"), story.scores("old", MECHANISMS), atol=1e-5))
+    True
     """
     scores, seen = story.scores(model, frozenset(MECHANISMS)), story.production.known
     drawn = np.random.default_rng(rng).choice(len(scores), count("requests", requests), replace=False)
