@@ -232,6 +232,14 @@ def test_grouped_bars_take_the_colours_that_they_are_given():
     assert (scale["domain"], scale["range"]) == (list(chosen), list(chosen.values()))
 
 
+@pytest.mark.parametrize(("number_format", "zero"), [("+%", "0%"), ("+.2%", "0.00%"), ("+.1f", "0.0")])
+def test_a_signed_axis_leaves_zero_unsigned_and_with_the_decimals_of_the_others(number_format, zero):
+    chart = charts.lines(PATH[:2], x="day", y="rate", y_format=number_format, y_domain=[-0.4, 0.4])
+    labels = re.findall(r"<text[^>]*>([^<]*)</text>", to_svg(chart.to_dict()))
+    assert zero in labels
+    assert not {"+0%", "+0.00%", "+0.0", "0.000000%"} & set(labels)
+
+
 def test_each_step_of_a_waterfall_starts_where_the_one_before_ended():
     _, data = taken_apart("waterfall")
     data = [columns for columns in data if "from" in columns]

@@ -401,8 +401,8 @@ def _title(text: str) -> str | list[str]:
 
 def _axis(number_format: str) -> alt.Axis:
     if number_format.startswith("+"):
-        # d3 would sign zero too.
-        plain = f"datum.value == 0 ? format(0, '{number_format[1:]}') : datum.label"
+        # d3 would sign zero too. Formatted anew, it would have other decimals than its neighbours.
+        plain = "datum.value == 0 ? replace(datum.label, '+', '') : datum.label"
         return alt.Axis(format=number_format, labelExpr=plain)
     return alt.Axis(format=number_format) if number_format else alt.Axis()
 
