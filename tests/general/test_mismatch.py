@@ -99,7 +99,7 @@ def test_its_intervals_cover_and_its_p_values_are_uniform():
     rng = np.random.default_rng(1)
     inside, composed, p = 0, 0, []
     for _ in range(500):
-        finding = shift_split(*populations(rng), features=FEATURES)
+        finding = shift_split(*populations(rng, rows=600), features=FEATURES)
         p.append(finding.p)
         inside += finding.ci[0] <= 0 <= finding.ci[1]
         row = finding.table.iloc[1]
@@ -119,8 +119,33 @@ def test_rows_of_one_user_are_not_independent():
 
 def test_too_few_effective_rows_name_no_part():
     old, new = populations(np.random.default_rng(4), rows=400, shift=2.0)
-    verdict = shift_split(old, new, features=FEATURES).verdict
-    assert "effective rows of the reference, fewer than 100" in verdict
+    finding = shift_split(old, new, features=FEATURES)
+    assert "effective rows of the reference, fewer than 100" in finding.verdict
+    assert np.isnan([finding.estimate, finding.se, *finding.ci]).all()
+    assert finding.p is None
+    assert finding.table["size"].notna().tolist() == [True, False, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shift", "covers", "warned"), [(1.6, (0.75, 0.92), 0.95), (0.7, (0.92, 0.98), 0.02)]
+)
+def test_an_interval_that_few_units_carry_is_too_narrow_and_says_so(shift, covers, warned):
+    rng, inside, told, runs = np.random.default_rng(9), 0, 0, 250
+    for _ in range(runs):
+        old, new = (pd.DataFrame({"x": rng.normal(mean, 1, 2000)}) for mean in (0.0, shift))
+        for frame in (old, new):
+            frame["y"] = frame["x"] + rng.normal(size=len(frame))
+        finding = shift_split(old, new, features=["x"], cluster=None)
+        inside += finding.ci[0] <= 0 <= finding.ci[1]
+        told += "too narrow" in finding.verdict
+    assert covers[0] <= inside / runs <= covers[1]
+    assert told / runs >= warned if warned > 0.5 else told / runs <= warned
+
+
+def test_where_nothing_differs_no_composition_is_named():
+    old, new = populations(np.random.default_rng(10), rows=1000, shift=0.0)
+    assert "no composition shows (" in shift_split(old, new, features=FEATURES).verdict
 
 
 def test_populations_that_no_weights_make_alike_name_no_part():

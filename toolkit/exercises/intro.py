@@ -46,8 +46,8 @@ EXERCISES = {
         ),
     ),
     "repair": Exercise(
-        "With 500 items and a half-life of one day, how many percentage points of relative lift in production do "
-        "missing keys (a tenth of them) cost the leaky model? (Random world 0.)",
+        "In random world 0, with 500 items and a half-life of one day, how many percentage points of relative lift in production do "
+        "missing keys (a tenth of them) cost the leaky model?",
         lambda: _online(500, 0.0) - _online(500, 0.1),
         0.6,
         "Enough to turn its sign: the same leaky model wins its A/B test once the store finds its keys. Its feature "
@@ -61,6 +61,7 @@ EXERCISES = {
             Hint(
                 lambda: _online(1000, 0.0) - _online(1000, 0.1),
                 "That is the baseline world of a thousand items.",
+                0.3,
             ),
             Hint(lambda: _online(500, 0.1) - _online(500, 0.0), "Turn the sign: how much does it cost?"),
             Hint(

@@ -15,36 +15,36 @@ def _unweighted() -> float:
 
 EXERCISES = {
     "rows": Exercise(
-        "Ten independent normal features are each shifted by half a standard deviation. Which share of the "
+        "Six independent normal features are each shifted by 0.4 standard deviations. Which share of the "
         "labelled rows do exact weights leave effective, in percent, to one decimal?",
-        lambda: 100 * effective_share(0.5, features=10),
+        lambda: 100 * effective_share(0.4, features=6),
         0.06,
-        "Each feature leaves exp(-0.25), about 78%, and shares of independent features multiply: ten small "
-        "shifts cost what one large one does.",
+        "Each feature leaves exp(-0.16), about 85%, and shares of independent features multiply: six small "
+        "shifts cost what one of nearly a whole standard deviation does.",
         (
             Hint(
-                lambda: 100 * effective_share(0.5),
+                lambda: 100 * effective_share(0.4),
                 "That is one feature's share. Shares of independent features multiply.",
                 0.06,
             ),
             Hint(
-                lambda: 100 * effective_share(5.0),
+                lambda: 100 * effective_share(2.4),
                 "That adds the shifts up. Independent shifts add in squares.",
-                1e-6,
+                0.06,
             ),
             Hint(
-                lambda: 100 * effective_share(0.5, features=5),
+                lambda: 100 * effective_share(0.4, features=3),
                 "The share is exp(-d squared), not exp(-d squared / 2).",
                 0.06,
             ),
-            Hint(lambda: effective_share(0.5, features=10), "That is a share; give percent.", 0.0006),
+            Hint(lambda: effective_share(0.4, features=6), "That is a share; give percent.", 0.0006),
         ),
     ),
     "labels": Exercise(
         "One feature is shifted by one standard deviation. How many labelled old rows are as good as 1,000 rows "
         "of the new population, once they are weighted?",
         lambda: 1000 / effective_share(1.0),
-        10,
+        20,
         "An effective share of exp(-1) asks for e times as many rows; at two standard deviations it would be 55 times.",
         (
             Hint(
