@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap
+from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level
 from toolkit.world.policies import fit_logistic
 
@@ -254,8 +254,8 @@ def funnel_attribution(
     means = values(np.ones(len(codes)))
     draws = bootstrap(values, np.arange(len(codes)), replicates=replicates, rng=rng)
     change, se = float(means[1] - means[0]), float((draws[:, 1] - draws[:, 0]).std(ddof=1))
-    half = float(norm.isf(alpha / 2)) * se
-    low, high = change - half, change + half
+    # By percentiles: values that are carried on near 0 or 1 err to one side.
+    low, high = interval(draws[:, 1] - draws[:, 0], alpha=alpha)
     edges = shown[scores].quantile([_EDGE, 1 - _EDGE])
     outside = [
         float(((pick[scores] < edges.iloc[0]) | (pick[scores] > edges.iloc[1])).any(axis=1).mean())
