@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.general.funnel_rows import CANDIDATE, drawn_whole, filtered_groups, joined
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level
 from toolkit.world.policies import fit_logistic
 
-__all__ = ["funnel_attribution", "funnel_recall"]
+__all__ = ["funnel_attribution", "funnel_recall", "recall_margin"]
 
-_CANDIDATE = ["request_id", "item_id"]
 # For a score and for the squares and product, in standard deviations of the shown. The first is so small
 # that it only decides where the two scores are one; the second asks a curve for some evidence.
 _RIDGE, _CURVE_RIDGE = 1e-3, 1.0
@@ -87,15 +86,15 @@ def funnel_recall(
     """
     level(alpha)
     count("top", top)
-    table = _joined(funnel, serving_log, by, cluster, sampled)
+    table = joined(funnel, serving_log, by, cluster, sampled)
     names = _names(table, by, group)
-    rows, left_out = _only_whole(table, of=group)
+    rows, left_out = drawn_whole(table, of=group)
     sizes = rows.groupby("request_id", sort=False)["item_id"].transform("size")
     if sizes.min() <= top:
         raise ValueError(f"top: got {top}; a request has {int(sizes.min())} candidates, and must have more")
     place = rows.groupby("request_id", sort=False)["heavy_score"].rank(method="min", ascending=False)
     favourite = rows[place <= top]
-    filtered = _filtered(table)
+    filtered = filtered_groups(table)
     parts, unknown = [], []
     for name in names:
         mine, of = favourite[favourite["group"] == name], rows[rows["group"] == name]
@@ -214,16 +213,16 @@ def funnel_attribution(
     """
     level(alpha)
     count("replicates", replicates, least=20)
-    table = _joined(funnel, serving_log, by, cluster, sampled, extra=["light_score", "rank"])
+    table = joined(funnel, serving_log, by, cluster, sampled, extra=["light_score", "rank"])
     names = _names(table, by, group)
     if group is None and len(names) > 1:
         raise ValueError(f"group: got None; {by} has {', '.join(map(str, names))}")
     table = table[table["group"] == (names[0] if group is None else group)]
-    rows, left_out = _only_whole(table)
+    rows, left_out = drawn_whole(table)
     if not (rows.groupby("request_id")["rank"].min() == 1).all():
         raise ValueError("rank: got a request without a 1; something must have passed at each")
-    labels = read_columns(outcomes, "outcomes", [*_CANDIDATE, "y"], key=_CANDIDATE, labels=["y"])
-    shown = table[table["rank"] == 1].merge(labels, on=_CANDIDATE, how="left")
+    labels = read_columns(outcomes, "outcomes", [*CANDIDATE, "y"], key=CANDIDATE, labels=["y"])
+    shown = table[table["rank"] == 1].merge(labels, on=CANDIDATE, how="left")
     silent = int(shown["y"].isna().sum())
     if silent:
         raise ValueError(
@@ -306,41 +305,18 @@ def funnel_attribution(
     )
 
 
-def _joined(
-    funnel: Any,
-    serving_log: Any,
-    by: str,
-    cluster: str,
-    sampled: str | None,
-    extra: Sequence[str] = (),
-) -> pd.DataFrame:
-    """The funnel with each request's `group`, `cluster`, and where it is given whether it was `sampled`."""
-    flags = ["passed_light", *([] if sampled is None else [sampled])]
-    columns = [*_CANDIDATE, *flags, "heavy_score", *extra]
-    rows = read_columns(
-        funnel,
-        "funnel",
-        columns,
-        key=_CANDIDATE,
-        missing=["heavy_score", "rank"],
-        labels=flags,
-        numbers=[name for name in columns if name.endswith("score")],
-    )
-    if sampled is not None:
-        rows = rows.rename(columns={sampled: "sampled"})
-    if serving_log is None:
-        return rows.assign(group="all", cluster=rows["request_id"])
-    log = read_columns(serving_log, "serving_log", ["request_id", by, cluster], missing=[by])
-    log = log.drop_duplicates().rename(columns={by: "group", cluster: "cluster"})
-    if log["request_id"].duplicated().any():
-        raise ValueError(
-            f"serving_log: got a request with two values of {by} or {cluster}; it has one of each"
-        )
-    joined = rows.merge(log, on="request_id", how="left")
-    lost = joined.loc[joined["cluster"].isna() | joined["group"].isna(), "request_id"].nunique()
-    if lost:
-        raise ValueError(f"serving_log: got no {by} for {lost:,} of the funnel's requests; each needs one")
-    return joined
+def recall_margin(requests: int, *, alpha: float = 0.05) -> float:
+    """How far from the truth `funnel_recall` may be with so many requests scored whole, each of another user.
+
+    Half of Wilson's interval where it is widest, at a recall of one half.
+
+    Examples
+    --------
+    >>> [round(recall_margin(requests), 3) for requests in (15, 100, 1000)]
+    [0.226, 0.096, 0.031]
+    """
+    z = norm.isf(level(alpha) / 2)
+    return float(z / (2 * np.sqrt(count("requests", requests) + z**2)))
 
 
 def _curve(scores: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray:
@@ -364,50 +340,15 @@ def _refit(design: np.ndarray, labels: np.ndarray, weights: np.ndarray, start: n
 
 
 def _names(table: pd.DataFrame, by: str, group: str | None) -> list[Any]:
+    """The groups of a joined funnel in order; refused where `group` isn't one of them."""
     names = sorted(set(table["group"]), key=str)
     if group is not None and group not in names:
         raise ValueError(f"group: got {group!r}; {by} has {', '.join(map(str, names))}")
     return names
 
 
-def _filtered(table: pd.DataFrame) -> set[Any]:
-    """The groups in which something was kept back at any request, scored whole or not."""
-    return set(table.loc[table["passed_light"] == 0, "group"])
-
-
-def _only_whole(table: pd.DataFrame, *, of: str | None = None) -> tuple[pd.DataFrame, int]:
-    """The requests that were drawn to be scored whole, and how many were whole without having been drawn."""
-    by_request = table["request_id"]
-    scored = table["heavy_score"].notna().groupby(by_request).transform("all")
-    left_out = 0
-    if "sampled" in table:
-        drawn = table["sampled"].astype(bool)
-        if drawn.groupby(by_request).nunique().max() > 1:
-            raise ValueError("sampled: got a request with both values; it was drawn or it wasn't")
-        torn = by_request[drawn & ~scored].nunique()
-        if torn:
-            raise ValueError(
-                f"sampled: got {torn:,} requests that weren't scored whole; what was drawn must be"
-            )
-    else:
-        # Where all passed, all were scored. That is a sample only of a group without a filter.
-        idle = (table["passed_light"] == 1).groupby(by_request).transform("all")
-        idle &= table["group"].isin(_filtered(table))
-        left_out = by_request[scored & idle & ((of is None) | (table["group"] == of))].nunique()
-        drawn = scored & ~idle
-    whole = table[drawn]
-    if whole.empty:
-        raise ValueError(
-            f"heavy_score: got none of {by_request.nunique():,} requests scored whole; let the heavy "
-            "ranker score all candidates of a small random share of requests"
-        )
-    spread = whole.groupby("request_id")["heavy_score"]
-    if (spread.max() == spread.min()).all():
-        raise ValueError("heavy_score: got one value at every request; a constant score has no favourite")
-    return whole, left_out
-
-
 def _said(left_out: int) -> str:
+    """What a verdict adds about requests that were left out."""
     return (
         f"; {left_out:,} requests whose candidates all passed are left out, for they weren't drawn"
         if left_out
