@@ -114,6 +114,16 @@ def test_retraining_the_light_ranker_recovers_more_than_a_perfect_heavy_one():
     ).all()
 
 
+def test_where_the_filter_takes_less_a_perfect_heavy_ranker_brings_more_than_retraining_the_light_one():
+    # Half the noise at 25, or the same noise at 100: retraining gives back no more than the filter took.
+    for passed, noise in ((25, 0.5), (100, 1.0)):
+        perfect = rewards_behind([passed], heavy="perfect", light_noise=noise)
+        taught = rewards_behind([passed], heavy="new", retrained=True, light_noise=noise)
+        assert perfect > taught + 0.01
+    unfiltered = rewards_behind([500], heavy="new")
+    assert rewards_behind([5, 25, 100], heavy="new", retrained=True).max() <= unfiltered[0]
+
+
 def test_one_survivor_leaves_the_heavy_ranker_without_a_say():
     assert rewards_behind([1], heavy="old", light_noise=0) == pytest.approx(
         rewards_behind([1], heavy="perfect", light_noise=0), abs=0.06
@@ -143,6 +153,13 @@ def test_the_story_s_lift_is_the_story_s_own_where_the_funnel_is(small):
             small.lift(production - {"light_ranker"}, model=model)
         )
     assert story_lift(small, model="leaky", keep=1) == pytest.approx(0)
+
+
+def test_the_leaky_model_gains_a_little_at_two_candidates_and_from_there_on_falls():
+    lifts = lifts_by_width(tell()).set_index(["model", "keep"])["lift"]["leaky"]
+    assert lifts[1] == 0 < lifts[2]
+    assert lifts.loc[2:].is_monotonic_decreasing
+    assert lifts[3] < 0
 
 
 def test_a_distilled_light_ranker_keeps_more_favourites_and_an_identical_one_all(small):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,18 @@ from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap
+from toolkit.general.funnel_rows import CANDIDATE, drawn_whole, filtered_groups, joined
+from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level
 from toolkit.world.policies import fit_logistic
 
-__all__ = ["funnel_attribution", "funnel_recall"]
+__all__ = ["funnel_attribution", "funnel_recall", "recall_margin"]
 
-_CANDIDATE = ["request_id", "item_id"]
-# So small that it only decides where the two scores are one, as without a light ranker.
-_RIDGE = 1e-3
+# For a score and for the squares and product, in standard deviations of the shown. The first is so small
+# that it only decides where the two scores are one; the second asks a curve for some evidence.
+_RIDGE, _CURVE_RIDGE = 1e-3, 1.0
+# Of the shown candidates' scores this share, at either end, is taken for their edge.
+_EDGE = 0.01
 
 
 def funnel_recall(
@@ -32,6 +34,7 @@ def funnel_recall(
     by: str = "arm",
     group: str | None = None,
     cluster: str = "user_id",
+    sampled: str | None = None,
     alpha: float = 0.05,
 ) -> Finding:
     """The share of the heavy ranker's favourites among all candidates that the light ranker let through.
@@ -40,7 +43,7 @@ def funnel_recall(
     ----------
     funnel : any frame that Narwhals reads
         The columns of `funnel` in `toolkit.tables`. Only requests at which the heavy ranker scored
-        every candidate can tell.
+        every candidate can tell, those that the light one kept back too.
     serving_log : any frame that Narwhals reads, optional
         `request_id`, and the columns named by `by` and `cluster`. Without it requests are taken for
         independent, and for one group.
@@ -53,6 +56,10 @@ def funnel_recall(
         The group that the estimate is of; all together where not given.
     cluster : str
         Column of what is independent.
+    sampled : str, optional
+        Column of `funnel`, true at the requests that were drawn to be scored whole. Without it they
+        are those at which something was scored that hadn't passed; a request whose candidates all
+        passed, having few, would be scored whole without having been drawn, and is left out.
     alpha : float
         One minus the level of the intervals: Wilson's, for as many independent favourites as the
         clusters are worth.
@@ -61,13 +68,14 @@ def funnel_recall(
     -------
     Finding
         Its table has a row a group, with `passed_share`: the recall of a light ranker that draws
-        lots.
+        lots. A group in which all candidates passed has no interval: no filter is seen there.
+        Without `group` the estimate is of the groups with a filter.
 
     Raises
     ------
     ValueError
-        If columns, values or keys are wrong, no request was scored whole, requests aren't in
-        `serving_log`, or there is no such group.
+        If columns, values or keys are wrong, no request (or none of `group`'s) was scored whole, a
+        sampled one wasn't, requests aren't in `serving_log`, or there is no such group.
 
     Examples
     --------
@@ -78,37 +86,59 @@ def funnel_recall(
     """
     level(alpha)
     count("top", top)
-    rows = _only_whole(_joined(funnel, serving_log, by, cluster))
+    table = joined(funnel, serving_log, by, cluster, sampled)
+    names = _names(table, by, group)
+    rows, left_out = drawn_whole(table, of=group)
     sizes = rows.groupby("request_id", sort=False)["item_id"].transform("size")
     if sizes.min() <= top:
         raise ValueError(f"top: got {top}; a request has {int(sizes.min())} candidates, and must have more")
     place = rows.groupby("request_id", sort=False)["heavy_score"].rank(method="min", ascending=False)
     favourite = rows[place <= top]
-    names = sorted(set(rows["group"]), key=str)
-    if group is not None and group not in names:
-        raise ValueError(f"group: got {group!r}; {by} has {', '.join(map(str, names))}")
-    table = []
+    filtered = filtered_groups(table)
+    parts, unknown = [], []
     for name in names:
         mine, of = favourite[favourite["group"] == name], rows[rows["group"] == name]
-        found, low, high, _ = _wilson(mine["passed_light"], mine["cluster"], alpha)
+        if mine.empty:
+            unknown.append(str(name))
+            found, low, high = np.nan, np.nan, np.nan
+        else:
+            found, low, high, _ = _wilson(mine["passed_light"], mine["cluster"], alpha)
+        if name not in filtered:
+            low = high = np.nan  # what passes with no filter is no sample of anything
         requests, passed_share = of["request_id"].nunique(), float(of["passed_light"].mean())
-        table.append((name, requests, of["cluster"].nunique(), passed_share, found, low, high))
-    chosen = favourite if group is None else favourite[favourite["group"] == group]
+        parts.append((name, requests, of["cluster"].nunique(), passed_share, found, low, high))
+    wanted = [group] if group is not None else [name for name in names if name in filtered] or names
+    chosen = favourite[favourite["group"].isin(wanted)]
+    if chosen.empty:
+        raise ValueError(f"heavy_score: got no request scored whole in {', '.join(map(str, wanted))}")
     estimate, low, high, se = _wilson(chosen["passed_light"], chosen["cluster"], alpha)
     what = "favourites" if top == 1 else f"{top} favourites"
+    verdict = (
+        f"The light ranker lets through {estimate:.0%} of the heavy ranker's {what} among all candidates"
+    )
+    if not filtered & set(wanted):
+        low = high = se = np.nan
+        verdict = (
+            "No filter is seen in this log: all candidates passed, or only those that did were written down"
+        )
+    if unknown:
+        verdict += f"; of {', '.join(unknown)} nothing is known, for no request was scored whole there"
     return Finding(
         estimate,
         (low, high),
-        f"The light ranker lets through {estimate:.0%} of the heavy ranker's {what} among all candidates.",
+        f"{verdict}{_said(left_out)}.",
         unit="share of favourites",
         se=se,
         n=len(chosen),
         n_clusters=chosen["cluster"].nunique(),
         alpha=alpha,
         table=pd.DataFrame(
-            table, columns=["group", "requests", "clusters", "passed_share", "recall", "low", "high"]
+            parts, columns=["group", "requests", "clusters", "passed_share", "recall", "low", "high"]
         ),
-        assumptions=("the requests that were scored whole are a random sample",),
+        assumptions=(
+            "the requests that were scored whole are a random sample"
+            + ("" if sampled else " of those at which something was kept back"),
+        ),
         cannot_tell=(
             "a light ranker that keeps good candidates out, from a heavy ranker that likes bad ones: see "
             "funnel_attribution",
@@ -124,17 +154,19 @@ def funnel_attribution(
     by: str = "arm",
     group: str | None = None,
     cluster: str = "user_id",
+    sampled: str | None = None,
     alpha: float = 0.05,
     replicates: int = 300,
     rng: Any = 0,
 ) -> Finding:
-    """What each stage of the funnel costs in outcomes, and what would change with no light ranker.
+    """What the light ranker costs or saves in outcomes: the heavy ranker's picks with it and without.
 
-    A candidate's value is the chance of a good outcome given both its scores, fitted (logistic) to the
-    candidates that were shown. The choice of these depends on nothing but the scores, so the fit
-    isn't biased by it. Requests that were scored whole then tell, each compared with itself: the
-    value of the best candidate, of the best that passed, and of the heavy ranker's picks with and
-    without the filter.
+    A candidate's value is the chance of a good outcome given both its scores, fitted to the candidates
+    that were shown: logistic, in the scores, their squares and their product. What is shown is chosen
+    by the scores alone, so the choice doesn't bias the fit where that curve is the true one. Among
+    the shown it can be checked; what didn't pass has scores that few of the shown have, and there the
+    curve is only carried on. Requests that were scored whole then tell, each compared with itself:
+    the value of the heavy ranker's pick behind the filter, and of its pick among all candidates.
 
     Parameters
     ----------
@@ -142,6 +174,8 @@ def funnel_attribution(
         The columns of `toolkit.tables`; `serving_log` with those named by `by` and `cluster`.
     group : str, optional
         The group of `by` that is looked at; needed where there are several.
+    sampled : str, optional
+        As in `funnel_recall`.
     replicates : int
         Of the bootstrap over clusters, in which the value is fitted anew.
     rng : int or Generator
@@ -150,13 +184,14 @@ def funnel_attribution(
     -------
     Finding
         Estimate: the value of the pick without the filter, less that of the pick behind it. Above 0
-        the light ranker holds the heavy one back; below 0 it protects from it.
+        the light ranker holds the heavy one back; below 0 it protects from it. No interval where all
+        candidates passed: no filter is seen there.
 
     Raises
     ------
     ValueError
         If columns, values or keys are wrong, no request was scored whole, the group isn't named or
-        isn't there, or fewer than 20 of its shown candidates have either outcome.
+        isn't there, a shown candidate has no outcome, or fewer than 20 of its shown candidates have either outcome.
 
     Examples
     --------
@@ -178,16 +213,22 @@ def funnel_attribution(
     """
     level(alpha)
     count("replicates", replicates, least=20)
-    table = _joined(funnel, serving_log, by, cluster, extra=["light_score", "rank"])
-    names = sorted(set(table["group"]), key=str)
-    if group not in names and not (group is None and len(names) == 1):
-        raise ValueError(f"group: got {group!r}; {by} has {', '.join(map(str, names))}")
+    table = joined(funnel, serving_log, by, cluster, sampled, extra=["light_score", "rank"])
+    names = _names(table, by, group)
+    if group is None and len(names) > 1:
+        raise ValueError(f"group: got None; {by} has {', '.join(map(str, names))}")
     table = table[table["group"] == (names[0] if group is None else group)]
-    rows = _only_whole(table)
+    rows, left_out = drawn_whole(table)
     if not (rows.groupby("request_id")["rank"].min() == 1).all():
         raise ValueError("rank: got a request without a 1; something must have passed at each")
-    labels = read_columns(outcomes, "outcomes", [*_CANDIDATE, "y"], key=_CANDIDATE, labels=["y"])
-    shown = table[table["rank"] == 1].merge(labels, on=_CANDIDATE)
+    labels = read_columns(outcomes, "outcomes", [*CANDIDATE, "y"], key=CANDIDATE, labels=["y"])
+    shown = table[table["rank"] == 1].merge(labels, on=CANDIDATE, how="left")
+    silent = int(shown["y"].isna().sum())
+    if silent:
+        raise ValueError(
+            f"outcomes: got none for {silent:,} of {len(shown):,} shown candidates; each needs one, for a value "
+            "fitted to some kinds of outcome isn't theirs"
+        )
     rarer = int(min(shown["y"].sum(), (1 - shown["y"]).sum()))
     if rarer < 20:
         raise ValueError(f"outcomes: got {rarer} of the rarer kind among the shown; a fit needs 20 of each")
@@ -195,103 +236,99 @@ def funnel_attribution(
     codes = pd.Index(table["cluster"].unique())
     scores = ["light_score", "heavy_score"]
     labelled = shown["y"].to_numpy(float)
-    whole_fit = fit_logistic(shown[scores], labelled, penalty=_RIDGE)
-    fit_on, fit_cluster = _with_one(shown[scores]), codes.get_indexer(shown["cluster"])
+    fit_on, fit_cluster = _curve(shown[scores], shown[scores]), codes.get_indexer(shown["cluster"])
+    whole_fit = fit_logistic(fit_on[:, 1:], labelled, penalty=_CURVE_RIDGE)
     rows = rows.sort_values(["request_id", "heavy_score"], ascending=[True, False], kind="stable")
-    features = _with_one(rows[scores])
     first = np.flatnonzero(~rows["request_id"].duplicated().to_numpy())
     behind = np.flatnonzero((rows["rank"] == 1).to_numpy())
-    passed = rows["passed_light"].to_numpy(bool)
+    picks = [rows.iloc[behind], rows.iloc[first]]
+    features = [_curve(pick[scores], shown[scores]) for pick in picks]
     request_cluster = codes.get_indexer(rows["cluster"].to_numpy()[first])
 
     def values(weights: np.ndarray) -> np.ndarray:
         fit = _refit(fit_on, labelled, weights[fit_cluster], whole_fit)
-        value = expit(features @ fit)
-        best = np.maximum.reduceat(value, first)
-        best_passed = np.maximum.reduceat(np.where(passed, value, -np.inf), first)
         drawn = weights[request_cluster]
-        return np.array([drawn @ v for v in (best, best_passed, value[behind], value[first])]) / drawn.sum()
+        return np.array([drawn @ expit(feature @ fit) for feature in features]) / drawn.sum()
 
     means = values(np.ones(len(codes)))
     draws = bootstrap(values, np.arange(len(codes)), replicates=replicates, rng=rng)
-
-    def difference(later: int, earlier: int) -> tuple[float, float, float]:
-        change = float(means[later] - means[earlier])
-        half = float(norm.isf(alpha / 2) * (draws[:, later] - draws[:, earlier]).std(ddof=1))
-        return change, change - half, change + half
-
-    parts = pd.DataFrame(
-        [
-            ("best of all candidates", means[0], np.nan, np.nan, np.nan),
-            ("best of those that passed", means[1], *difference(1, 0)),
-            ("the heavy ranker's pick of those", means[2], *difference(2, 1)),
-            ("its pick with nothing filtered", means[3], *difference(3, 2)),
-        ],
-        columns=["candidate", "value", "change", "low", "high"],
-    )
-    estimate, low, high = difference(3, 2)
-    more = f"{abs(estimate):.3f} {'more' if estimate > 0 else 'fewer'} good outcomes, on {means[2]:.3f}"
-    if passed.all():
-        verdict = "At these requests nothing is kept from the heavy ranker."
+    change, se = float(means[1] - means[0]), float((draws[:, 1] - draws[:, 0]).std(ddof=1))
+    # By percentiles: values that are carried on near 0 or 1 err to one side.
+    low, high = interval(draws[:, 1] - draws[:, 0], alpha=alpha)
+    edges = shown[scores].quantile([_EDGE, 1 - _EDGE])
+    outside = [
+        float(((pick[scores] < edges.iloc[0]) | (pick[scores] > edges.iloc[1])).any(axis=1).mean())
+        for pick in picks
+    ]
+    beyond = outside[1]
+    more = f"{abs(change):.3f} {'more' if change > 0 else 'fewer'} good outcomes, on {means[0]:.3f}"
+    if (rows["passed_light"] == 1).all():
+        low = high = se = np.nan
+        verdict = (
+            "No filter is seen in this log: all candidates passed, or only those that did were written down"
+        )
     elif low > 0:
-        verdict = f"The light ranker holds the heavy one back: without it a request would bring {more}."
+        verdict = f"The light ranker holds the heavy one back: without it a request would bring {more}"
     elif high < 0:
-        verdict = f"The light ranker protects from the heavy one: without it a request would bring {more}."
+        verdict = f"The light ranker protects from the heavy one: without it a request would bring {more}"
     else:
-        verdict = f"Without the light ranker a request would bring {more}, which may be nothing."
+        verdict = f"Without the light ranker a request would bring {more}, which may be nothing"
+    if beyond > 0.5:
+        verdict += f"; {beyond:.0%} of the picks without it have scores like hardly any shown one"
     return Finding(
-        estimate,
+        change,
         (low, high),
-        verdict,
+        f"{verdict}{_said(left_out)}.",
         unit="good outcomes a request",
-        se=float((draws[:, 3] - draws[:, 2]).std(ddof=1)),
+        se=se,
         n=len(first),
         n_clusters=len(set(request_cluster)),
         alpha=alpha,
-        table=parts,
+        table=pd.DataFrame(
+            {
+                "pick": ["behind the light ranker", "among all candidates"],
+                "value": means,
+                "beyond_the_shown": outside,
+            }
+        ),
         assumptions=(
             "what is shown is chosen by the two scores alone",
-            "the value's logit is linear in both scores, also where the filter lets nothing through",
+            "the value's logit is a curve of second degree in the two scores, also where the filter lets "
+            f"nothing through: {beyond:.0%} of the picks without it have scores beyond those of "
+            f"{1 - 2 * _EDGE:.0%} of the shown",
             "the requests that were scored whole are a random sample",
         ),
-        cannot_tell=("values that neither score knows of: the best candidate may be better still",),
+        cannot_tell=(
+            "what candidates are worth that are never shown, but by carrying the curve on: show a few of them",
+            "values that neither score knows of: the best candidate may be better still",
+        ),
     )
 
 
-def _joined(funnel: Any, serving_log: Any, by: str, cluster: str, extra: Sequence[str] = ()) -> pd.DataFrame:
-    """The funnel with each request's `group` and `cluster`."""
-    columns = [*_CANDIDATE, "passed_light", "heavy_score", *extra]
-    rows = read_columns(
-        funnel,
-        "funnel",
-        columns,
-        key=_CANDIDATE,
-        missing=["heavy_score", "rank"],
-        labels=["passed_light"],
-        numbers=[name for name in columns if name.endswith("score")],
-    )
-    if serving_log is None:
-        return rows.assign(group="all", cluster=rows["request_id"])
-    log = read_columns(serving_log, "serving_log", ["request_id", by, cluster], missing=[by])
-    log = log.drop_duplicates().rename(columns={by: "group", cluster: "cluster"})
-    if log["request_id"].duplicated().any():
-        raise ValueError(
-            f"serving_log: got a request with two values of {by} or {cluster}; it has one of each"
-        )
-    joined = rows.merge(log, on="request_id", how="left")
-    lost = joined.loc[joined["cluster"].isna() | joined["group"].isna(), "request_id"].nunique()
-    if lost:
-        raise ValueError(f"serving_log: got no {by} for {lost:,} of the funnel's requests; each needs one")
-    return joined
+def recall_margin(requests: int, *, alpha: float = 0.05) -> float:
+    """How far from the truth `funnel_recall` may be with so many requests scored whole, each of another user.
+
+    Half of Wilson's interval where it is widest, at a recall of one half.
+
+    Examples
+    --------
+    >>> [round(recall_margin(requests), 3) for requests in (15, 100, 1000)]
+    [0.226, 0.096, 0.031]
+    """
+    z = norm.isf(level(alpha) / 2)
+    return float(z / (2 * np.sqrt(count("requests", requests) + z**2)))
 
 
-def _with_one(scores: pd.DataFrame) -> np.ndarray:
-    return np.column_stack([np.ones(len(scores)), scores.to_numpy(float)])
+def _curve(scores: pd.DataFrame, shown: pd.DataFrame) -> np.ndarray:
+    """One, both scores in standard deviations of the shown, their squares and their product."""
+    spread = shown.std(ddof=0)
+    light, heavy = ((scores - shown.mean()) / spread.where(spread > 0, 1.0)).to_numpy(float).T
+    return np.column_stack([np.ones(len(scores)), light, heavy, light**2, heavy**2, light * heavy])
 
 
 def _refit(design: np.ndarray, labels: np.ndarray, weights: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Coefficients of a weighted logistic regression, by Newton's method from those of equal weights."""
-    fit, ridge = start, np.diag([0.0, _RIDGE, _RIDGE])
+    fit, ridge = start, np.diag([0.0, _RIDGE, _RIDGE, *[_CURVE_RIDGE] * 3])
     for _ in range(12):
         rate = expit(design @ fit)
         hessian = (design * (weights * rate * (1 - rate))[:, None]).T @ design + ridge
@@ -302,19 +339,21 @@ def _refit(design: np.ndarray, labels: np.ndarray, weights: np.ndarray, start: n
     return fit
 
 
-def _only_whole(rows: pd.DataFrame) -> pd.DataFrame:
-    """The requests at which the heavy ranker scored every candidate."""
-    scored = rows["heavy_score"].notna().groupby(rows["request_id"]).transform("all")
-    whole = rows[scored]
-    if whole.empty:
-        raise ValueError(
-            f"heavy_score: got none of {rows['request_id'].nunique():,} requests scored whole; let the heavy "
-            "ranker score all candidates of a small random share of requests"
-        )
-    spread = whole.groupby("request_id")["heavy_score"]
-    if (spread.max() == spread.min()).all():
-        raise ValueError("heavy_score: got one value at every request; a constant score has no favourite")
-    return whole
+def _names(table: pd.DataFrame, by: str, group: str | None) -> list[Any]:
+    """The groups of a joined funnel in order; refused where `group` isn't one of them."""
+    names = sorted(set(table["group"]), key=str)
+    if group is not None and group not in names:
+        raise ValueError(f"group: got {group!r}; {by} has {', '.join(map(str, names))}")
+    return names
+
+
+def _said(left_out: int) -> str:
+    """What a verdict adds about requests that were left out."""
+    return (
+        f"; {left_out:,} requests whose candidates all passed are left out, for they weren't drawn"
+        if left_out
+        else ""
+    )
 
 
 def _wilson(hits: pd.Series, clusters: pd.Series, alpha: float) -> tuple[float, float, float, float]:

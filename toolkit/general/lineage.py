@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.rules import level
+from toolkit.rules import level, number
 
-__all__ = ["cycles", "lineage"]
+__all__ = ["cycles", "days_of_log", "lineage"]
 
 
 def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> Finding:
@@ -34,14 +33,14 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
     changed : str
         The table that is to change.
     alpha : float
-        One minus the level of the interval.
+        The chance of missing a reader that the verdict's "once in so many days" allows.
 
     Returns
     -------
     Finding
-        Estimate: the number of undeclared consumers in the log. The interval's upper end adds those
-        that read too rarely to be in it yet, from how many of the seen came on one day only or on
-        two (Chao's lower bound for unseen species). One row a consumer and table in its table.
+        Estimate: the number of undeclared consumers in the log. There are at least so many, and the
+        interval has no upper end: who reads more rarely than the log is long may be missing, and
+        nothing in the log tells how many those are. One row a consumer and table in its table.
 
     Raises
     ------
@@ -51,9 +50,7 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
 
     References
     ----------
-    Sculley et al. (2015), "Hidden Technical Debt in Machine Learning Systems", NeurIPS;
-    Chao (1987), "Estimating the Population Size for Capture-Recapture Data with
-    Unequal Catchability", Biometrics.
+    Sculley et al. (2015), "Hidden Technical Debt in Machine Learning Systems", NeurIPS.
 
     Examples
     --------
@@ -61,8 +58,8 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
     ...     "reader": ["rollup", "payout", "alerts"], "table": ["scores", "daily", "scores"],
     ...     "writes": ["daily", None, None]})
     >>> known = pd.DataFrame({"reader": ["rollup", "alerts"], "table": ["scores", "scores"]})
-    >>> print(lineage(reads, known, changed="scores").verdict)
-    A change of scores reaches 3 consumers, and 1 of them is undeclared: payout.
+    >>> print(lineage(reads, known, changed="scores").verdict.split(";")[0])
+    A change of scores reaches 3 consumers, and 1 of them is undeclared: payout
     """
     level(alpha)
     log = read_columns(reads, "reads", ["ts", "reader", "table", "writes"], missing=["writes"])
@@ -93,33 +90,54 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
     known = set(rows.loc[rows["known"], "reader"])
     undeclared = set(rows.loc[~rows["declared"], "reader"]) - known
     behind = set(rows["reader"]) - known - undeclared
-    # Reads of several tables on one day are one day.
-    seen = log[log["table"].isin(list(paths)) & log["reader"].isin(list(undeclared))]
-    length = (log["day"].max() - log["day"].min()).days + 1
-    unseen = _most_unseen(seen.groupby("reader")["day"].nunique().to_numpy(), length, alpha=alpha)
+    moments = pd.to_datetime(log["ts"], utc=True)
+    span = (moments.max() - moments.min()) / pd.Timedelta(days=1)
+    seldom = span / days_of_log(1.0, missed=alpha)
     names, count = sorted(map(str, undeclared)), len(undeclared)
     rows["last_read"] = rows["last_read"].dt.strftime("%Y-%m-%d")
     return Finding(
         float(count),
-        (float(count), count + unseen),
+        (float(count), np.inf),
         f"A change of {changed} reaches {_so_many(rows['reader'].nunique())}, and {count} of them "
         f"{'is' if count == 1 else 'are'} undeclared{': ' if names else ''}{', '.join(names)}"
         + (f"; {len(behind)} more can only be found through those" if behind else "")
         + "".join(f"; the change comes back: {loop}" for loop in _loops(edges, paths))
-        + ".",
+        + f"; of readers that come once in {seldom:.1f} days the log shows {1 - alpha:.0%}, of rarer ones fewer.",
         unit="undeclared consumers",
         n=len(log),
         alpha=alpha,
         table=rows[["reader", "table", "declared", "known", "reads", "days", "last_read", "by_way_of"]],
         assumptions=(
             "the log has every read of its time, under the reader's own name",
-            "the interval takes the undeclared to read about as often as each other; rarer ones add to it",
+            "readers come at random times, each at a rate that stays: one on a schedule is missed less often",
         ),
         cannot_tell=(
+            f"how many read less often than the log's {span:.0f} days let one see: there may be any number",
             "a reader that uses what it reads, from one that only looks",
             "copies that leave the warehouse: a download, a screenshot, a cache",
         ),
     )
+
+
+def days_of_log(every: float, *, missed: float = 0.05) -> float:
+    """How long a query log must be to hold a reader that comes once in so many days.
+
+    At random times it is missed with the chance exp(-days / every). At 5% that is the rule of three:
+    three times as long as the time between two reads.
+
+    Parameters
+    ----------
+    every : float
+        Days between two reads, on average; above 0.
+    missed : float
+        The chance of missing the reader, strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> [round(days_of_log(every)) for every in (1, 7, 30)]
+    [3, 21, 90]
+    """
+    return -float(np.log(level(missed, name="missed"))) * number("every", every, above=0)
 
 
 def _so_many(consumers: int) -> str:
@@ -169,25 +187,3 @@ def _reached(start: str, edges: Iterable[tuple[str, str]]) -> dict[str, list[str
                 paths[target] = [*paths[table], target]
                 waiting.append(target)
     return paths
-
-
-def _most_unseen(days_seen: np.ndarray, days: int, *, alpha: float) -> float:
-    """The upper end of the interval for how many readers weren't seen at all (Chao 1987, log-normal)."""
-    once, twice = int((days_seen == 1).sum()), int((days_seen == 2).sum())
-    left = (days - 1) / days
-    if not once:
-        return 0.0
-    # The forms without bias where nobody was seen twice, else the plain ones.
-    if twice:
-        ratio = once / twice
-        unseen = left * once * ratio / 2
-        variance = twice * (left * ratio**2 / 2 + left**2 * ratio**3 + left**2 * ratio**4 / 4)
-    else:
-        unseen = left * once * (once - 1) / 2
-        variance = left * once * (once - 1) / 2 + left**2 * once * (2 * once - 1) ** 2 / 4
-        variance -= left**2 * once**4 / (4 * (len(days_seen) + unseen))
-    if unseen <= 0:
-        # One reader, seen once: what hasn't come in `days` days may come every `days` / 3 (rule of three).
-        return 3.0
-    widest = np.exp(norm.isf(alpha / 2) * np.sqrt(np.log1p(max(variance, 0.0) / unseen**2)))
-    return float(unseen * widest)
