@@ -107,6 +107,7 @@ def sparse(rng, *, bad=0.02, badness=1.0, posts=20_000, rate=0.002, drawn=400, u
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -114,23 +115,23 @@ def sparse(rng, *, bad=0.02, badness=1.0, posts=20_000, rate=0.002, drawn=400, u
         {"bad": 0.01, "badness": 3},
         {"bad": 0.1, "badness": 100, "rate": 0.0015},
         {"bad": 0.1, "badness": 10, "rate": 0.02},
-        {"bad": 0.05, "badness": 1, "users": 6000, "rate": 0.01},
+        {"bad": 0.05, "users": 6000, "rate": 0.01},
     ],
 )
 def test_rare_bad_posts_and_propensities_don_t_spoil_the_coverage(settings):
-    rng, runs, inside, false = np.random.default_rng(14), 200, 0, 0
+    rng, runs, inside, false = np.random.default_rng(14), 150, 0, 0
     bad, badness = settings.get("bad", 0.02), settings.get("badness", 1)
     true = bad * badness / (1 - bad + bad * badness) - bad
     for _ in range(runs):
         audit = sparse(rng, **settings)
-        if audit["reported"].sum() < 20:
+        if audit["reported"].sum() < 20 or audit["y"].nunique() < 2:
             runs -= 1
             continue
         finding = report_bias(audit, threshold=1.5, propensity="propensity")
         inside += finding.ci[0] <= true <= finding.ci[1]
         false += "off by" in finding.verdict
-    assert runs > 150
-    # Two and a half standard errors of the simulation below 95%; wider than need be is fine.
+    assert runs > 100
+    # Two standard errors of the simulation below 95%; wider than need be is fine.
     assert inside / runs > 0.91, inside / runs
     if badness == 1:
         assert false / runs < 0.09
