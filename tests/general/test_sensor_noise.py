@@ -230,6 +230,25 @@ def test_the_curve_foretells_the_field_and_starts_at_the_lab():
     pd.testing.assert_frame_equal(curve, again)
 
 
+def test_a_model_s_lead_is_judged_on_the_same_rows_and_noise():
+    lab = readings(LAB, users=300, rng=1)
+    models = {
+        "sum": lambda rows: -rows["f_motion"] - rows["f_rhythm"],
+        "double": lambda rows: -2 * rows["f_motion"] - 2 * rows["f_rhythm"],
+        "leaning": lambda rows: -rows["f_motion"] - 1.5 * rows["f_rhythm"],
+    }
+    told = injected_noise_curve(lab, models, noise={"f_motion": 3.0}, levels=[0, 1], replicates=100)
+    told = told.set_index(["model", "level"])
+    assert told.loc["sum", ["ahead", "ahead_low", "ahead_high"]].isna().all(axis=None)
+    assert (told.loc["double", ["ahead", "ahead_low", "ahead_high"]] == 0).all(axis=None)
+    leaning = told.loc["leaning"]
+    assert (leaning["ahead"] == leaning["auc"] - told.loc["sum"]["auc"]).all()
+    # What both models owe to the rows drawn cancels: the lead is known far better than either AUC.
+    assert (leaning["ahead_high"] - leaning["ahead_low"] < 0.5 * (leaning["high"] - leaning["low"])).all()
+    # With the field's noise it is right to lean on the steady sensor.
+    assert leaning.loc[1.0, "ahead_low"] > 0
+
+
 @pytest.mark.parametrize("kind", ["polars", "pyarrow", "duckdb"])
 def test_any_frame_will_do(kind):
     convert = {

@@ -312,7 +312,9 @@ def injected_noise_curve(
     Returns
     -------
     DataFrame
-        One row a model and level: `model`, `level`, `auc`, `low`, `high`.
+        One row a model and level: `model`, `level`, `auc`, `low`, `high`; and its lead over the first
+        model, `ahead`, with an interval from the same draws of rows and noise, `ahead_low`,
+        `ahead_high` (nan for the first).
 
     Raises
     ------
@@ -347,20 +349,21 @@ def injected_noise_curve(
     for multiple in levels:
         added = {column: _variance("levels", multiple) * _variance(column, v) for column, v in noise.items()}
         noisy = [inject(table, added, rng=int(seed)) for seed in seeds]
+        first: tuple[float, np.ndarray] | None = None
         for name, model in models.items():
             ranked = [Ranking(table[y], _scores(name, model, copy)) for copy in noisy]
-            ends = interval(
-                np.array([np.mean([one.auc(times[code]) for one in ranked]) for times in drawn]), alpha=alpha
-            )
-            records.append(
-                {
-                    "model": name,
-                    "level": float(multiple),
-                    "auc": float(np.mean([one.auc() for one in ranked])),
-                    "low": ends[0],
-                    "high": ends[1],
-                }
-            )
+            whole = float(np.mean([one.auc() for one in ranked]))
+            redrawn = np.array([np.mean([one.auc(times[code]) for one in ranked]) for times in drawn])
+            low, high = interval(redrawn, alpha=alpha)
+            record = {"model": name, "level": float(multiple), "auc": whole, "low": low, "high": high}
+            if first is None:
+                first = whole, redrawn
+                record |= dict.fromkeys(("ahead", "ahead_low", "ahead_high"), math.nan)
+            else:
+                # Both models saw the same rows and noise, so what they share cancels.
+                low, high = interval(redrawn - first[1], alpha=alpha)
+                record |= {"ahead": whole - first[0], "ahead_low": low, "ahead_high": high}
+            records.append(record)
     return pd.DataFrame(records)
 
 
