@@ -11,11 +11,9 @@ from scipy.stats import norm
 from toolkit.general.label_shift import (
     adjusted_prevalence,
     em_prevalence,
-    ess_after_shift,
     label_shift,
     shifted_estimates,
 )
-from toolkit.general.mismatch import effective_sample_size
 
 
 def test_the_outline_s_example_gives_a_fifth():
@@ -52,18 +50,6 @@ def test_em_leaves_out_a_cell_that_the_source_never_saw():
     assert float(told) == pytest.approx(0.2, abs=1e-6)
 
 
-@pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (1, 0.37), (2, 0.018), (0.5 * 10**0.5, 0.082)])
-def test_the_outline_s_effective_sample_sizes(shift, share):
-    assert ess_after_shift(shift) == pytest.approx(share, abs=0.0025)
-
-
-@pytest.mark.parametrize("shift", [0.3, 0.7, 1.0])
-def test_the_effective_sample_size_is_that_of_the_true_weights(shift):
-    x = norm.ppf((np.arange(200_000) + 0.5) / 200_000)
-    weights = np.exp(shift * x - shift**2 / 2)
-    assert effective_sample_size(weights) / len(x) == pytest.approx(ess_after_shift(shift), rel=0.02)
-
-
 def rows(rng, count, users, prevalence, *, first=0, apart=1.6, tilt=0.0):
     """Binormal scores; users differ in how often their rows are bad."""
     user = rng.integers(0, users, count)
@@ -98,6 +84,77 @@ def test_by_hand_the_table_has_the_weights_and_what_they_leave():
     top = (0.671 + (0.671**2 - 4 * 0.063**2) ** 0.5) / 2
     assert f"condition number {top / 0.063:.3g}" in finding.verdict
     assert "EM" not in finding.verdict
+
+
+def flagged(share, *, tpr=0.7, fpr=0.1, count=4000):
+    """A source with the given rates, exactly, and a target of which a share is flagged."""
+    bad, good = round(200 * tpr), round(1800 * fpr)
+    yhat = [1] * bad + [0] * (200 - bad) + [1] * good + [0] * (1800 - good)
+    source = pd.DataFrame({"user_id": range(2000), "y": [1] * 200 + [0] * 1800, "yhat": yhat})
+    there = round(share * count)
+    target = pd.DataFrame({"user_id": range(5000, 5000 + count), "yhat": [1] * there + [0] * (count - there)})
+    return source, target
+
+
+@pytest.mark.parametrize("share", [0.02, 0.95])
+def test_flags_that_no_mix_can_make_are_called_that_and_no_certainty(share):
+    finding = label_shift(*flagged(share), replicates=200)
+    assert "can't come from a moved mix" in finding.verdict
+    assert f"{share:.1%} of the target is flagged" in finding.verdict
+    assert np.isnan([finding.estimate, *finding.ci, finding.se]).all()
+    assert finding.table.set_index("prevalence").loc[["BBSE", "EM"], "estimate"].isna().all()
+    assert finding.table["estimate"].notna().sum() == 2
+
+
+@pytest.mark.parametrize(("share", "end"), [(0.1, 0), (0.095, 0), (0.7, 1), (0.71, 1)])
+def test_a_mix_of_one_kind_only_is_possible_and_its_interval_ends_there(share, end):
+    finding = label_shift(*flagged(share), replicates=200)
+    assert "If only the mix has moved" in finding.verdict
+    assert finding.estimate == pytest.approx(end, abs=1e-9)
+    assert finding.ci[end] == end
+    assert finding.ci[1] - finding.ci[0] > 0.01
+
+
+def few_bad(rng, *, count, share, moved):
+    def drawn(first, part):
+        y = (rng.random(count) < part).astype(int)
+        score = rng.normal(size=count) + 1.5 * y
+        return pd.DataFrame(
+            {"user_id": first + np.arange(count), "y": y, "score": score, "yhat": (score > 1.2) * 1}
+        )
+
+    return drawn(0, share), drawn(count, moved)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("count", "share", "moved"), [(1000, 0.06, 0.4), (2000, 0.05, 0.3), (2000, 0.2, 0.1)]
+)
+def test_under_an_exact_label_shift_the_methods_seldom_disagree(count, share, moved):
+    rng, alarms, runs = np.random.default_rng(17), 0, 150
+    for _ in range(runs):
+        finding = label_shift(
+            *few_bad(rng, count=count, share=share, moved=moved), score="score", replicates=100, rng=rng
+        )
+        alarms += "disagree" in finding.verdict
+    # Two and a half standard errors of the simulation above 5%.
+    assert alarms / runs < 0.095, alarms / runs
+
+
+def test_too_few_bad_rows_are_no_check():
+    finding = label_shift(
+        *few_bad(np.random.default_rng(0), count=1000, share=0.03, moved=0.2), score="score"
+    )
+    assert "are too few to check that by EM" in finding.verdict
+    assert "agree" not in finding.verdict
+
+
+def test_a_score_of_two_values_is_cut_between_them_wherever_most_rows_lie():
+    source, target = pair()
+    for flip in (False, True):
+        scored = [rows.assign(score=(rows["yhat"] != flip) * 1.0) for rows in (source, target)]
+        told = label_shift(*scored, score="score", replicates=20).table.set_index("prevalence")
+        assert told.loc["EM", "estimate"] == pytest.approx(told.loc["BBSE", "estimate"], abs=1e-5)
 
 
 def test_without_a_score_both_methods_are_one():
@@ -225,7 +282,6 @@ SOURCE, TARGET = pair()
         (lambda: shifted_estimates(0.8, [0.0]), "prevalence: got 0.0; it must lie in"),
         (lambda: shifted_estimates(0.8, [0.2], source=0), "source: got 0"),
         (lambda: shifted_estimates(0.8, [0.2], through_inputs=2), "through_inputs: got 2"),
-        (lambda: ess_after_shift(np.inf), "shift: got inf"),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

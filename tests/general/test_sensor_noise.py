@@ -84,7 +84,80 @@ def test_between_two_labs_it_is_quiet():
     finding = noise_gap(readings(LAB, rng=3), readings(LAB, first=10_000, rng=4), columns=COLUMNS)
     assert finding.ci[0] < 1 < finding.ci[1]
     assert finding.p > 0.05
-    assert "No column's noise differs" in finding.verdict
+    assert finding.verdict.startswith("No difference is seen in f_motion and f_rhythm, though up to 1.")
+
+
+def sensors(rng, users, each, spreads, *, first=0, heavy=(), unlike=0.0):
+    """Readings of steady things by several sensors of given noise, some of it heavy-tailed or unlike by unit."""
+    unit = np.repeat(np.arange(users), each)
+    made = {"user_id": unit + first}
+    for name, spread in spreads.items():
+        noise = rng.standard_t(2.2, len(unit)) if name in heavy else rng.normal(size=len(unit))
+        noise = noise * np.exp(unlike * rng.normal(size=users))[unit]
+        made[name] = rng.normal(size=users)[unit] + spread * noise
+    return pd.DataFrame(made)
+
+
+def test_the_verdict_names_every_column_that_the_table_shows_to_differ():
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        lab = sensors(rng, 60, 3, {"a": 0.3, "b": 0.3, "c": 0.4})
+        field = sensors(rng, 60, 3, {"a": 0.45, "b": 0.45, "c": 0.3}, first=1000, heavy=["a"])
+        finding = noise_gap(lab, field, columns=["a", "b", "c"])
+        for _, row in finding.table.iterrows():
+            name = row["column"]
+            assert (row["low"] > 1) == (
+                f"{name} is {row['ratio']:.2g} times as" in finding.verdict
+                or f"; {name} {row['ratio']:.2g} times" in finding.verdict
+            )
+        quiet = finding.table.loc[finding.table["high"] < 1, "column"].tolist()
+        assert bool(quiet) == ("quieter" in finding.verdict)
+        # The estimate, its interval and its p are of one column, and say the same.
+        row = finding.table.loc[finding.table["low"].idxmax()]
+        assert (finding.estimate, *finding.ci) == (row["ratio"], row["low"], row["high"])
+        assert (finding.p < 0.05) == (not row["low"] <= 1 <= row["high"])
+
+
+def test_a_column_whose_noise_is_unsure_doesn_t_hide_one_whose_noise_is_larger():
+    rng = np.random.default_rng(1)
+    lab = pd.DataFrame({"user_id": np.arange(180) // 3, "a": rng.normal(size=180), "b": rng.normal(size=180)})
+    field = lab.assign(a=lab["a"] * np.where(lab["user_id"] == 7, 60, 1.0), b=1.5 * lab["b"])
+    finding = noise_gap(lab, field, columns=["a", "b"])
+    told = finding.table.set_index("column")
+    assert told.loc["a", "ratio"] > told.loc["b", "ratio"]
+    assert told.loc["a", "low"] < 1 < told.loc["b", "low"]
+    assert finding.estimate == pytest.approx(2.25)
+    assert finding.verdict.startswith("b is 2.2 times as noisy")
+    assert "No difference is seen in a, though up to" in finding.verdict
+
+
+def test_few_units_leave_a_lot_open_and_are_named():
+    rng = np.random.default_rng(3)
+    finding = noise_gap(
+        sensors(rng, 4, 2, {"b": 0.3}), sensors(rng, 4, 2, {"b": 0.9}, first=100), columns=["b"]
+    )
+    assert finding.ci[0] < 1
+    assert f"up to {finding.ci[1]:.2g} times the lab's noise can't be ruled out" in finding.verdict
+    assert "Only 4 units" in finding.verdict
+    assert "Only" not in noise_gap(readings(LAB), readings(LAB, rng=2), columns=COLUMNS).verdict
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("users", "each", "unlike", "least"),
+    # What its docstring owns to, less two and a half standard errors of the simulation.
+    [((5, 5), 3, 0.0, 0.92), ((30, 300), 3, 0.7, 0.87), ((15, 15), 3, 0.7, 0.91), ((200, 200), 3, 0.7, 0.93)],
+)
+def test_with_few_units_or_unlike_ones_its_intervals_still_cover_so_often(users, each, unlike, least):
+    rng, inside, runs = np.random.default_rng(16), 0, 500
+    for _ in range(runs):
+        lab, field = (
+            sensors(rng, count, each, {"x": spread}, unlike=unlike)
+            for count, spread in zip(users, (1, 2), strict=True)
+        )
+        ends = noise_gap(lab, field, columns=["x"]).ci
+        inside += ends[0] <= 4 <= ends[1]
+    assert inside / runs > least, inside / runs
 
 
 @pytest.mark.slow
@@ -157,6 +230,25 @@ def test_the_curve_foretells_the_field_and_starts_at_the_lab():
     pd.testing.assert_frame_equal(curve, again)
 
 
+def test_a_model_s_lead_is_judged_on_the_same_rows_and_noise():
+    lab = readings(LAB, users=300, rng=1)
+    models = {
+        "sum": lambda rows: -2 * rows["f_motion"] - rows["f_rhythm"],
+        "double": lambda rows: -4 * rows["f_motion"] - 2 * rows["f_rhythm"],
+        "leaning": lambda rows: -rows["f_motion"] - 1.5 * rows["f_rhythm"],
+    }
+    told = injected_noise_curve(lab, models, noise={"f_motion": 3.0}, levels=[0, 1], replicates=100)
+    told = told.set_index(["model", "level"])
+    assert told.loc["sum", ["ahead", "ahead_low", "ahead_high"]].isna().all(axis=None)
+    assert (told.loc["double", ["ahead", "ahead_low", "ahead_high"]] == 0).all(axis=None)
+    leaning = told.loc["leaning"]
+    assert (leaning["ahead"] == leaning["auc"] - told.loc["sum"]["auc"]).all()
+    # What both models owe to the rows drawn cancels: the lead is known better than either AUC.
+    assert (leaning["ahead_high"] - leaning["ahead_low"] < leaning["high"] - leaning["low"]).all()
+    # With the field's noise it is right to lean on the steady sensor.
+    assert leaning.loc[1.0, "ahead_low"] > 0
+
+
 @pytest.mark.parametrize("kind", ["polars", "pyarrow", "duckdb"])
 def test_any_frame_will_do(kind):
     convert = {
@@ -200,6 +292,14 @@ MODELS = {"m": lambda rows: -rows["f_motion"]}
         (
             lambda: noise_gap(ROWS.assign(f_motion=np.arange(120) % 4), ROWS, columns=COLUMNS),
             "f_motion: got the same spread within every unit in lab",
+        ),
+        (
+            lambda: noise_gap(
+                pd.DataFrame({"user_id": [1, 1, 2, 2], "f_motion": [1.0, 2.0, 3.0, 3.0]}),
+                ROWS,
+                columns=["f_motion"],
+            ),
+            "f_motion: got repeats that differ within one unit only in lab",
         ),
         (
             lambda: noise_gap(ROWS, ROWS.assign(f_rhythm=np.inf), columns=COLUMNS),

@@ -16,9 +16,12 @@ from toolkit.general.mismatch import effective_sample_size
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level, number, share
 
-__all__ = ["adjusted_prevalence", "em_prevalence", "ess_after_shift", "label_shift", "shifted_estimates"]
+__all__ = ["adjusted_prevalence", "em_prevalence", "label_shift", "shifted_estimates"]
 
 _SMALLEST = 1e-9
+# A cell that few bad rows fell into gives EM a wrong idea of where bad rows lie: so many, on average, to a cell,
+# and with fewer in all no check whether it agrees with BBSE.
+_PER_CELL, _CHECKED = 20, 50
 
 
 def adjusted_prevalence(flagged: float, *, tpr: float, fpr: float) -> float:
@@ -133,11 +136,13 @@ def label_shift(
         Columns of the label, 1 for bad, and of the classifier's flag. Only the source has `y`.
     score : str, optional
         Column of the score behind the flag, in both frames; EM then works on its `bins` cells,
-        otherwise on the flag, where it agrees with BBSE by construction.
+        otherwise on the flag, where it agrees with BBSE by construction. That both agree is
+        checked where the source has 50 rows of each kind.
     user_id : str
         Column of the users, whose rows are drawn together.
     bins : int
-        Cells of about as many source rows each.
+        Cells of the score at most, in which good and bad rows together weigh about as much; fewer
+        where the source has fewer than 20 times as many rows of a kind.
     replicates : int
         Bootstrap replicates.
     rng : int or Generator
@@ -148,7 +153,9 @@ def label_shift(
     Finding
         BBSE's prevalence of the target. The table also has the source's prevalence, the flagged
         share taken at its word, EM's prevalence and how far it lies from BBSE's; with the weights
-        that each gives the source's good and bad rows, and the effective sample size left.
+        that each gives the source's good and bad rows, and the effective sample size left. Where
+        fewer of the target's rows are flagged than of the source's good ones, or more than of its
+        bad ones, by more than chance, no moved mix explains them: nan, and the verdict says so.
 
     Raises
     ------
@@ -180,15 +187,14 @@ def label_shift(
         if known[column].nunique() < 2:
             raise ValueError(f"{column}: got only {known[column].iloc[0]} in source; both 0 and 1 must occur")
     label, flag, fresh_flag = (values.to_numpy(int) for values in (known[y], known[yhat], fresh[yhat]))
+    rarer = int(min(label.sum(), len(label) - label.sum()))
     if score is None:
         cell, fresh_cell, cells = flag, fresh_flag, 2
     else:
-        edges = np.unique(np.quantile(known[score], np.arange(1, bins) / bins))
         if known[score].nunique() < 2:
             raise ValueError(f"{score}: got only {known[score].iloc[0]} in source; a score must vary")
-        cell, fresh_cell = (
-            np.searchsorted(edges, rows[score].to_numpy(float), side="right") for rows in (known, fresh)
-        )
+        edges = _edges(known[score].to_numpy(float), label, min(bins, max(2, rarer // _PER_CELL)))
+        cell, fresh_cell = (np.searchsorted(edges, rows[score].to_numpy(float)) for rows in (known, fresh))
         cells = len(edges) + 1
     code, users = pd.factorize(np.concatenate([known[user_id].to_numpy(), fresh[user_id].to_numpy()]))
     by_source, by_target = code[: len(known)], code[len(known) :]
@@ -215,26 +221,50 @@ def label_shift(
         )
     limits = {name: interval(values, alpha=alpha) for name, values in draws.items()}
     start = float(found["source"])
+    # Not held to [0, 1] yet: an interval that lies outside it is one of a mix that can't be.
+    low, high = limits["bbse"]
+    impossible = low > 1 or high < 0
+    for results in (found, draws):
+        results["bbse"] = np.clip(results["bbse"], 0, 1)
+    if impossible:
+        found |= {"bbse": math.nan, "em": math.nan, "apart": math.nan}
+        limits |= dict.fromkeys(("bbse", "em", "apart"), (math.nan, math.nan))
+    else:
+        limits["bbse"] = (max(low, 0.0), min(high, 1.0))
+        # EM from few bad rows is off to one side, and its replicates are off twice as far: reflect them.
+        low, high = interval(draws["apart"], alpha=alpha)
+        limits["apart"] = (2 * found["apart"] - high, 2 * found["apart"] - low)
     records = []
     for name, text in _NAMES.items():
         ends, record = limits[name], {"prevalence": text, "estimate": float(found[name])}
         record |= {"low": ends[0], "high": ends[1]}
-        if name in ("bbse", "em"):
+        if name in ("bbse", "em") and not impossible:
             bad, good = found[name] / start, (1 - found[name]) / (1 - start)
             record |= {"weight_bad": bad, "weight_good": good}
             record["ess"] = round(effective_sample_size(np.where(label == 1, bad, good)), 1)
         records.append(record)
     apart = limits["apart"]
-    checked = ""
-    if score is not None:
-        agree = "agree" if apart[0] <= 0 <= apart[1] else "disagree, so more than the mix has moved"
-        checked = f"; BBSE and EM {agree}"
+    if impossible:
+        verdict = (
+            f"These flags can't come from a moved mix: {found['flagged']:.1%} of the target is flagged, in the source "
+            f"{found['tpr']:.1%} of bad rows and {found['fpr']:.1%} of good ones. More than the mix has moved."
+        )
+    else:
+        verdict = (
+            f"If only the mix has moved, {found['bbse']:.1%} of the target is bad, after {start:.1%} in the source "
+            f"(condition number {condition:.3g})"
+        )
+        if score is not None and rarer < _CHECKED:
+            verdict += f"; {rarer} rows of a kind are too few to check that by EM"
+        elif score is not None:
+            agree = apart[0] <= 0 <= apart[1]
+            verdict += f"; BBSE and EM {'agree' if agree else 'disagree: more than the mix may have moved'}"
+        verdict += "."
     return Finding(
         float(found["bbse"]),
         limits["bbse"],
-        f"If only the mix has moved, {found['bbse']:.1%} of the target is bad, after {start:.1%} in the source "
-        f"(condition number {condition:.3g}){checked}.",
-        se=float(draws["bbse"].std(ddof=1)),
+        verdict,
+        se=math.nan if impossible else float(draws["bbse"].std(ddof=1)),
         n=len(known) + len(fresh),
         n_clusters=len(users),
         alpha=alpha,
@@ -259,6 +289,15 @@ _NAMES = {
 }
 
 
+def _edges(score: np.ndarray, label: np.ndarray, cells: int) -> np.ndarray:
+    """Where the score is cut, so that each cell has as much of half the good and half the bad rows."""
+    order = np.argsort(score, kind="stable")
+    weight = np.where(label == 1, 0.5 / label.sum(), 0.5 / (1 - label).sum())[order]
+    places = np.searchsorted(np.cumsum(weight), np.arange(1, cells) / cells - 1e-12)
+    # An edge is the largest score of its cell, and something must lie above it.
+    return np.unique(np.minimum(score[order][places], np.unique(score)[-2]))
+
+
 def _counts(user: np.ndarray, cell: np.ndarray, users: int, cells: int) -> np.ndarray:
     return np.bincount(user * cells + cell, minlength=users * cells).reshape(users, cells).astype(float)
 
@@ -271,7 +310,7 @@ def _estimates(sums: np.ndarray, cells: int) -> dict[str, Any]:
         bad_flagged = flags[..., 3] / flags[..., 2:].sum(-1)
         flagged = fresh[..., 1] / fresh.sum(-1)
         j = bad_flagged - good_flagged
-        bbse = np.clip((flagged - good_flagged) / j, 0, 1)
+        bbse = (flagged - good_flagged) / j
         good, bad = spread[..., :cells], spread[..., cells:]
         em = em_prevalence(fresh_cells, bad / bad.sum(-1, keepdims=True), good / good.sum(-1, keepdims=True))
     return {
@@ -279,24 +318,11 @@ def _estimates(sums: np.ndarray, cells: int) -> dict[str, Any]:
         "flagged": flagged,
         "bbse": bbse,
         "em": em,
-        "apart": em - bbse,
+        "apart": em - np.clip(bbse, 0, 1),
         "j": j,
         "tpr": bad_flagged,
         "fpr": good_flagged,
     }
-
-
-def ess_after_shift(shift: float) -> float:
-    """Share of rows that weighting leaves effective when a normal feature's mean moves by so many standard deviations.
-
-    Independent features add their squared shifts: give the root of their sum.
-
-    Examples
-    --------
-    >>> [round(ess_after_shift(d), 3) for d in (0, 1, 2)]
-    [1.0, 0.368, 0.018]
-    """
-    return math.exp(-(number("shift", shift) ** 2))
 
 
 def shifted_estimates(

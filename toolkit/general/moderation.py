@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from scipy.stats import norm
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.general.label_noise import clean_auc, noisy_auc, positives_only
-from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level, number, share
 
 __all__ = [
@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 
-# Fewer reported rows of either outcome give no interval, and fewer reported rows in all no answer.
-_FEWEST, _FEWEST_REPORTED = 5, 20
+# With fewer reported rows there is no answer; with fewer rows of an outcome, users' likeness can't be measured.
+_FEWEST_REPORTED, _FEWEST = 20, 5
 
 
 def report_bias(
@@ -41,8 +41,6 @@ def report_bias(
     user_id: str = "user_id",
     propensity: str | None = None,
     alpha: float = 0.05,
-    replicates: int = 500,
-    rng: Any = 0,
 ) -> Finding:
     """How far prevalence, precision and recall are off when they are counted on reported rows only.
 
@@ -58,22 +56,28 @@ def report_bias(
     propensity : str, optional
         Column of the chance with which the row was drawn into the audit, where it isn't the same
         for all; each row then stands for one over it.
-    alpha, replicates, rng
-        Level, replicates and seed of the bootstrap intervals.
+    alpha : float
+        One minus the level of each interval.
 
     Returns
     -------
     Finding
         Prevalence among reported posts less the prevalence of all, which is exactly
         cov(reported, y) / mean(reported). The table has it for prevalence, precision and recall,
-        and for the prevalence within each tenth of the score, lowest first. A row of it with
-        fewer than five reported posts that count, or that don't, has no interval.
+        and for the prevalence within each tenth of the score, lowest first. Intervals are
+        Newcombe's, from Wilson's of the reported and of the other posts, so that few or no bad
+        posts among either make them wide; where one of the two has no post, there is none.
 
     Raises
     ------
     ValueError
         If columns or values are missing or not what they must be, fewer than 20 posts are reported or all are,
-        a label or a side of the threshold doesn't occur, or the score is constant.
+        a label or a side of the threshold doesn't occur, the score is constant, or there is one user.
+
+    References
+    ----------
+    Newcombe (1998), "Interval estimation for the difference between independent proportions",
+    Statistics in Medicine.
 
     Examples
     --------
@@ -113,49 +117,48 @@ def report_bias(
     bad, told = rows[y].to_numpy(float), rows[reported].to_numpy(float)
     tenth = _tenths(scored, weight)
     parts = int(tenth.max()) + 1
-    code, users = pd.factorize(rows[user_id])
-    # What each user adds to the sums: rows, bad, reported, bad and reported; by tenth, and for the flagged.
-    pieces = np.stack([weight, weight * bad, weight * told, weight * bad * told], axis=1)
-    sums = np.zeros((len(users), parts + 1, 4))
-    np.add.at(sums, (code, tenth), pieces)
-    np.add.at(sums, (code[flagged], parts), pieces[flagged])
-    flat = sums.reshape(len(users), -1)
-    truth, claim = _both(sums.sum(0))
-    drawn = bootstrap(lambda times: times @ flat, np.arange(len(users)), replicates=replicates, rng=rng)
-    truths, claims = _both(drawn.reshape(replicates, parts + 1, 4))
-    draws = claims - truths
+    user, users = pd.factorize(rows[user_id])
+    if len(users) < 2:
+        raise ValueError(f"{user_id}: got {len(users)} in audit; an interval needs two users at least")
     names = ["prevalence", "precision", "recall"] + [f"tenth {i + 1}" for i in range(parts)]
     groups = [np.ones(len(rows), bool), flagged, bad == 1, *(tenth == i for i in range(parts))]
     # Which rows of each group count: the bad ones, and for recall the flagged.
-    hits = [bad == 1, bad == 1, flagged, *[bad == 1] * parts]
-    ends = [interval(draws[:, 0], alpha=alpha)]
-    for draw, group, hit in zip(draws.T[1:], groups[1:], hits[1:], strict=True):
-        counts = [(group & (told == 1) & side).sum() for side in (hit, ~hit)]
-        # Resampling a handful of rows doesn't show how else they might have come.
-        ends.append(interval(draw, alpha=alpha) if min(counts) >= _FEWEST else (math.nan, math.nan))
+    hits = [bad, bad, flagged.astype(float), *[bad] * parts]
+    gaps = [
+        _gap(hit[group], told[group], weight[group], user[group], alpha)
+        for group, hit in zip(groups, hits, strict=True)
+    ]
     table = pd.DataFrame(
         {
             "measure": names,
-            "reports": claim,
-            "audit": truth,
-            "bias": claim - truth,
-            "low": [low for low, _ in ends],
-            "high": [high for _, high in ends],
+            "reports": [gap.claim for gap in gaps],
+            "audit": [gap.truth for gap in gaps],
+            "bias": [gap.bias for gap in gaps],
+            "low": [gap.ci[0] for gap in gaps],
+            "high": [gap.ci[1] for gap in gaps],
             "rows": [int(group.sum()) for group in groups],
             "reported": [int(told[group].sum()) for group in groups],
         }
     )
-    total = pieces.sum(0)
-    rates = (total[3] / total[1], (total[2] - total[3]) / (total[0] - total[1]))
-    bias = float(claim[0] - truth[0])
-    seen = "no bias is seen" if ends[0][0] <= 0 <= ends[0][1] else f"off by {100 * bias:+.1f} points"
+    rates = [float(weight @ (told * kind) / (weight @ kind)) for kind in (bad, 1 - bad)]
+    whole = gaps[0]
+    if not whole.ci[0] <= 0 <= whole.ci[1]:
+        seen = f"off by {100 * whole.bias:+.1f} points"
+    elif whole.few:
+        found = " and ".join(
+            f"{int(bad[told == side].sum())} bad of {int((told == side).sum()):,} {kind}"
+            for side, kind in ((1, "reported posts"), (0, "others"))
+        )
+        seen = f"too few to say ({found})"
+    else:
+        seen = "no bias is seen"
     return Finding(
-        bias,
-        ends[0],
-        f"Reports say {claim[0]:.1%} of posts are bad, the audit {truth[0]:.1%}: {seen}; "
+        whole.bias,
+        whole.ci,
+        f"Reports say {whole.claim:.1%} of posts are bad, the audit {whole.truth:.1%}: {seen}; "
         f"{rates[0]:.2%} of bad posts are reported and {rates[1]:.2%} of good ones.",
         unit="share of posts",
-        se=float(draws[:, 0].std(ddof=1)),
+        se=whole.se,
         n=len(rows),
         n_clusters=len(users),
         alpha=alpha,
@@ -171,22 +174,75 @@ def report_bias(
     )
 
 
-def _both(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each measure among all rows, and among reported ones; nan where nothing is counted."""
-    tenths, flagged = sums[..., :-1, :], sums[..., -1, :]
-    everything = tenths.sum(-2)
-    made = []
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for of, bad in ((0, 1), (2, 3)):
-            three = (
-                everything[..., bad] / everything[..., of],
-                flagged[..., bad] / flagged[..., of],
-                flagged[..., bad] / everything[..., bad],
-            )
-            made.append(
-                np.concatenate([np.stack(three, axis=-1), tenths[..., bad] / tenths[..., of]], axis=-1)
-            )
-    return made[0], made[1]
+@dataclass(frozen=True)
+class _Gap:
+    """A share among reported rows against that among all."""
+
+    claim: float
+    truth: float
+    ci: tuple[float, float] = (math.nan, math.nan)
+    se: float = math.nan
+    few: bool = True
+
+    @property
+    def bias(self) -> float:
+        return self.claim - self.truth
+
+
+def _gap(hit: np.ndarray, told: np.ndarray, weight: np.ndarray, user: np.ndarray, alpha: float) -> _Gap:
+    """The gap is the unreported share times the difference of reported and other rows: so is its interval."""
+    truth = float(weight @ hit / weight.sum())
+    if not told.any() or told.all():
+        return _Gap(truth if told.any() else math.nan, truth)
+    z = float(norm.isf(alpha / 2))
+    code, users = pd.factorize(user)
+    sides = [_side(hit[rows], weight[rows], code[rows], len(users), z) for rows in (told == 1, told == 0)]
+    (claim, low, high, moves, few), (rest, rest_low, rest_high, rest_moves, rest_few) = sides
+    # What a user's reported and other rows have in common cancels in the difference.
+    norms = math.sqrt(float(moves @ moves) * float(rest_moves @ rest_moves))
+    alike = float(moves @ rest_moves) / norms if norms > 0 else 0.0
+    reported = float(weight @ told / weight.sum())
+    left = 1 - reported
+    known_share = np.bincount(code, weight * (told - reported)) / weight.sum()
+    difference = claim - rest
+    drift = (difference * z) ** 2 * float(known_share @ known_share)
+
+    def half(first: float, second: float) -> float:
+        squares = first**2 + second**2 - 2 * alike * first * second
+        return math.sqrt(max(0.0, left**2 * squares) + drift)
+
+    se = math.sqrt(float(((left * (moves - rest_moves) - difference * known_share) ** 2).sum()))
+    return _Gap(
+        claim,
+        truth,
+        (
+            left * difference - half(claim - low, rest_high - rest),
+            left * difference + half(high - claim, rest - rest_low),
+        ),
+        math.nan if few or rest_few else se,
+        few or rest_few,
+    )
+
+
+def _side(
+    hit: np.ndarray, weight: np.ndarray, user: np.ndarray, users: int, z: float
+) -> tuple[float, float, float, np.ndarray, bool]:
+    """A weighted share, Wilson's interval for as many trials as its rows are worth, and what each user moves."""
+    total = float(weight.sum())
+    share_of = float(weight @ hit / total)
+    moves = np.bincount(user, weight * (hit - share_of), minlength=users) / total
+    few = min(float(hit.sum()), float((1 - hit).sum())) < _FEWEST
+    if few:
+        # Too few to see how alike a user's rows are: as alike as can be.
+        worth = total**2 / float((np.bincount(user, weight) ** 2).sum())
+    else:
+        worth = min(
+            share_of * (1 - share_of) / max(float(moves @ moves), 1e-300),
+            total**2 / float((weight**2).sum()),
+        )
+    centre = (share_of + z**2 / (2 * worth)) / (1 + z**2 / worth)
+    half = z / (1 + z**2 / worth) * math.sqrt(share_of * (1 - share_of) / worth + z**2 / (4 * worth**2))
+    return share_of, min(centre - half, share_of), max(centre + half, share_of), moves, few
 
 
 def _tenths(score: np.ndarray, weight: np.ndarray) -> np.ndarray:
