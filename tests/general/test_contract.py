@@ -55,7 +55,7 @@ def test_luck_s_index_is_about_the_chi_square_s_for_independent_rows():
     [
         (
             lambda x: x,
-            "The two versions give the same scores: a fixed threshold's share moves by up to 0 points",
+            "The two versions give the same scores: no threshold's share moves.",
         ),
         (lambda x: 0.5 * x + 2, r"The new score is the old one on another scale \(2 \+ 0.5 x\)"),
         (np.exp, "The new score has other values in the old order"),
@@ -66,6 +66,23 @@ def test_the_verdict_tells_scale_from_values_from_order(change, verdict):
     scores = versions()
     scores["current"] = change(scores["reference"])
     assert re.match(verdict, score_contract(scores, replicates=20).verdict)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shift", "said"),
+    [
+        (200, 0.0, "no change of any threshold's share shows, and one above {high} points is unlikely"),
+        (500, 0.5, "a fixed threshold's share moves by up to {estimate} points ({low} to {high})"),
+    ],
+)
+def test_the_verdict_says_of_a_change_no_more_than_its_interval_does(rows, shift, said):
+    rng = np.random.default_rng(2)
+    scores = pd.DataFrame({"reference": rng.normal(size=rows), "current": shift + rng.normal(size=rows)})
+    finding = score_contract(scores, cluster=None)
+    assert (finding.p < 0.05) == (shift > 0)
+    assert (finding.ci[0] > 0) == (shift > 0)
+    ends = dict(zip(("low", "high"), (f"{100 * end:.0f}" for end in finding.ci), strict=True))
+    assert said.format(**ends, estimate=f"{100 * finding.estimate:.0f}") in finding.verdict
 
 
 @pytest.mark.slow
@@ -110,14 +127,51 @@ def test_the_shim_restores_every_threshold_s_share_and_keeps_the_order():
     assert score_contract(scores, cluster=None).ci[0] == 0
 
 
+def lognormals(seed, rows):
+    """Two versions of a heavy-tailed score, of other spread and scale."""
+    rng = np.random.default_rng(seed)
+    return np.exp(1.5 * rng.normal(size=rows)), 3 * np.exp(rng.normal(size=rows))
+
+
+@pytest.mark.parametrize("beyond", [0.1, 0.01, 0.001, 0.0005, 0.0001])
+def test_the_shim_restores_a_share_far_out_in_the_tail(beyond):
+    # On the rows that it was fitted on, to within one of them.
+    old, new = lognormals(0, 50_000)
+    threshold = np.quantile(old, 1 - beyond)
+    assert (quantile_shim(old, new)(new) > threshold).mean() == pytest.approx(beyond, abs=1.01 / 50_000)
+
+
+def test_the_shim_errs_in_the_tail_by_its_rows_luck_and_isn_t_off():
+    # A thousandth is 50 rows of either version: by luck alone a share is off by a fifth.
+    threshold, shares = np.exp(1.5 * norm.isf(0.001)), []
+    for seed in range(40):
+        shim = quantile_shim(*lognormals(seed, 50_000))
+        back = np.interp(threshold, shim.reference, shim.current)
+        shares.append(norm.sf(np.log(back / 3)))
+    assert np.mean(shares) == pytest.approx(0.001, rel=3 * 0.2 / np.sqrt(40))
+    assert np.std(shares) == pytest.approx(0.0002, rel=0.35)
+
+
+def test_beyond_the_outermost_rows_the_shim_gives_the_old_version_s_extremes():
+    old, new = lognormals(1, 1000)
+    mapped = quantile_shim(old, new)([new.min() / 2, 2 * new.max()])
+    assert mapped == pytest.approx([old.min(), old.max()])
+
+
+def test_a_shim_between_samples_of_other_sizes_is_right_in_the_middle():
+    shim = quantile_shim(np.arange(1001.0), [0.0, 1, 2, 3])
+    # Rows in the middle of their quarters: an eighth, three eighths, and so on.
+    assert shim([0, 1, 2, 3]) == pytest.approx([124.625, 374.875, 625.125, 875.375])
+
+
 def test_a_shim_between_two_normals_is_their_ratio_of_standard_deviations():
     levels = norm.ppf(np.linspace(0.0005, 0.9995, 2000))
-    shim = quantile_shim(3 * levels + 1, 0.5 * levels, levels=2000)
+    shim = quantile_shim(3 * levels + 1, 0.5 * levels)
     assert shim([-0.5, 0, 0.4]) == pytest.approx([-2.0, 1.0, 3.4], abs=0.01)
 
 
 def test_ties_in_the_new_score_map_to_the_middle_of_what_they_stand_for():
-    shim = quantile_shim([1.0, 2, 3, 4], [0.0, 0, 1, 1], levels=4)
+    shim = quantile_shim([1.0, 2, 3, 4], [0.0, 0, 1, 1])
     assert shim([0, 1]).tolist() == [1.5, 3.5]
 
 

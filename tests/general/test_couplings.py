@@ -64,8 +64,15 @@ def test_without_a_change_p_is_uniform_and_19_of_20_intervals_hold_nothing():
     ]
     assert kstest([finding.p for finding in findings], "uniform").pvalue > 0.01
     assert 0.93 <= np.mean([finding.ci[0] <= 0 <= finding.ci[1] for finding in findings]) <= 0.97
-    slopes = pd.concat([finding.table for finding in findings])
-    assert 0.93 <= ((slopes["slope_low"] <= 1) & (slopes["slope_high"] >= 1)).mean() <= 0.97
+    rows = pd.concat([finding.table for finding in findings])
+    slope, off = (
+        (rows[f"{name}_low"] <= right) & (right <= rows[f"{name}_high"])
+        for name, right in (("slope", 1), ("off", 0))
+    )
+    # Each at 97.5%, so that both hold at 95%.
+    assert 0.935 <= (slope & off).mean() <= 0.975
+    assert 0.96 <= slope.mean() <= 0.99
+    assert 0.96 <= off.mean() <= 0.99
 
 
 def test_rows_taken_for_independent_would_find_changes_that_are_none():
@@ -104,6 +111,126 @@ def test_versions_are_compared_while_both_are_read_and_else_before_and_after():
     after = consumer_impact(moved.assign(ts=pd.to_datetime(moved["ts"], utc=True)))
     assert "after against before" in after.verdict
     assert "nothing but the version changed between the two times" in after.assumptions
+
+
+def fitted(seed=0, rows=20_000, old=(0.0, 1.0), new=(0.0, 1.0)):
+    """Two versions read in turn; the outcome is a line of the consumer's score, by shift and slope, and noise."""
+    rng = np.random.default_rng(seed)
+    score, later = rng.normal(size=rows), np.arange(rows) % 2 == 1
+    shift, slope = (np.where(later, *pair) for pair in zip(new, old, strict=True))
+    return pd.DataFrame(
+        {
+            "ts": pd.date_range("2026-03-02", periods=rows, freq="min", tz="UTC"),
+            "user_id": rng.integers(0, max(2, rows // 10), rows),
+            "upstream_version": np.where(later, "v2", "v1"),
+            "upstream_score": score,
+            "score": score,
+            "action": score > 1,
+            "y": shift + slope * score + rng.normal(size=rows),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ((0, 1), (0, 1), "its score still fits the outcome"),
+        ((0, 1), (-0.5, 1), "its score no longer fits the outcome"),
+        ((0, 1), (0, 0.5), "its score no longer fits the outcome"),
+        ((0, 0.31), (0, 0.31), "its score doesn't fit the outcome, and didn't before"),
+        ((0.5, 1), (0, 1), "its score fits the outcome, which it didn't before"),
+        ((0.25, 1), (0, 1), "its score fits the outcome ("),
+        ((0, 1), (0.25, 1), "whether its score still fits the outcome can't be told"),
+        ((0, 1.25), (0, 1.6), "its score doesn't fit the outcome; whether it did before can't be told"),
+    ],
+)
+def test_a_score_fits_by_its_slope_and_by_its_mean_and_still_only_where_it_did(old, new, said):
+    finding = consumer_impact(fitted(old=old, new=new), reference="v1", current="v2")
+    assert said in finding.verdict
+    before, after = finding.table.to_dict("records")
+    for row, (shift, slope) in ((before, old), (after, new)):
+        assert row["off"] == pytest.approx(shift, abs=0.04)
+        assert row["off"] == pytest.approx(row["mean_outcome"] - row["mean_score"])
+        assert row["slope"] == pytest.approx(slope, abs=0.04)
+
+
+def test_few_rows_are_never_proof_that_a_score_fits():
+    said = [
+        consumer_impact(
+            fitted(seed, rows=60, new=(0, 0.3)), reference="v1", current="v2", cluster=None
+        ).verdict
+        for seed in range(100)
+    ]
+    assert np.mean(["its score still fits" in verdict for verdict in said]) < 0.05
+    assert np.mean(["can't be told (" in verdict for verdict in said]) > 0.3
+
+
+def test_the_outcomes_of_what_was_acted_on_are_their_mean():
+    frame = fitted(rows=2000)
+    acted = frame[frame["action"]].groupby("upstream_version")["y"].mean()
+    # In the whole time, for the first and last reads of each version are few.
+    table = consumer_impact(frame, reference="v1", current="v2").table.set_index("version")
+    assert table["acted_outcome"].to_dict() == pytest.approx(acted.to_dict(), abs=0.03)
+    idle = consumer_impact(frame.assign(action=False), reference="v1", current="v2")
+    assert idle.table["acted_outcome"].isna().all()
+
+
+def test_the_verdict_says_more_fewer_or_that_no_difference_shows_with_the_interval_s_ends():
+    frame = fitted()
+    later = frame["upstream_version"] == "v2"
+    for limit, said in ((0.8, "points more"), (1.2, "points fewer"), (1.0, "points)")):
+        action = frame["score"] > np.where(later, limit, 1.0)
+        finding = consumer_impact(frame.assign(action=action), reference="v1", current="v2")
+        low, high = (100 * end for end in finding.ci)
+        least, most = sorted((abs(low), abs(high)))
+        span = (
+            f"no difference shows ({low:+.1f} to {high:+.1f} points)"
+            if limit == 1.0
+            else f": {least:.1f} to {most:.1f} {said}"
+        )
+        assert span in finding.verdict
+
+
+def handed_over(rows=40_000):
+    """The first half by v1, the second by v2, whose smaller scores are acted on less often."""
+    rng = np.random.default_rng(0)
+    version = np.repeat(["v1", "v2"], rows // 2)
+    score = rng.normal(size=rows) * np.where(version == "v2", 0.7, 1.0)
+    return pd.DataFrame(
+        {
+            "ts": pd.date_range("2026-03-02", periods=rows, freq="2min", tz="UTC"),
+            "user_id": rng.integers(0, 2000, rows),
+            "upstream_version": version,
+            "upstream_score": score,
+            "score": score,
+            "action": score > 1,
+        }
+    )
+
+
+@pytest.mark.parametrize("rows", [40, 40_000])
+def test_a_stray_read_of_each_version_doesn_t_choose_when_both_were_read(rows):
+    frame, near = handed_over(rows), rows // 200 + 1
+    frame.loc[[rows // 2 - near, rows // 2 + near], "upstream_version"] = ["v2", "v1"]
+    finding = consumer_impact(frame, reference="v1", current="v2", outcome=None)
+    assert finding.n == rows
+    assert "after against before" in finding.verdict
+    if rows > 1000:
+        truth = norm.sf(1 / 0.7) - norm.sf(1)
+        assert finding.ci[0] <= truth <= finding.ci[1] < 0
+
+
+def test_a_stray_early_read_lets_no_other_time_into_the_comparison_and_what_is_left_out_is_said():
+    frame = fitted()
+    early = frame[frame["upstream_version"] == "v1"].head(5000)
+    early = early.assign(ts=early["ts"] - pd.Timedelta(days=30), action=True)
+    early.loc[early.index[0], "upstream_version"] = "v2"
+    finding = consumer_impact(pd.concat([early, frame]))
+    assert abs(finding.estimate) < 0.02
+    left = 25_000 - finding.n
+    # The early ones, and a hundredth of both versions at either end.
+    assert 5_000 + 2 * 200 - 4 <= left <= 5_000 + 2 * 200 + 110
+    assert f"({left:,} reads at other times left out)" in finding.verdict
 
 
 def test_the_shim_makes_the_consumer_s_volume_quiet_again():
@@ -186,6 +313,23 @@ READ = SERVED.rename(columns={"score": "upstream_score"}).assign(
         (lambda: consumer_impact(READS.assign(score=1.0)), "score: got 1 values from 'v.'; a slope needs 2"),
         (lambda: consumer_impact(READS.assign(score=np.nan)), "score: got 200 missing of 200"),
         (lambda: consumer_impact(READS, alpha=1), "alpha: got 1"),
+        (lambda: consumer_impact(READS, margin=0), "margin: got 0; it must lie above 0"),
+        (
+            lambda: consumer_impact(READS.assign(ts=READS["ts"].dt.tz_localize(None))),
+            r"ts: got datetime64\[.*\] in downstream; it must be times with their zone",
+        ),
+        (
+            lambda: consumer_impact(READS.assign(ts=READS["ts"].dt.strftime("%d/%m/%Y %H:%M"))),
+            "ts: got .* in downstream; it must be times with their zone",
+        ),
+        (
+            lambda: consumer_rows(READ.assign(ts=READ["ts"].dt.tz_localize(None)), SERVED, LABELS),
+            "ts: got .* in downstream; it must be times with their zone",
+        ),
+        (
+            lambda: consumer_rows(READ, SERVED.assign(ts=SERVED["ts"].dt.tz_localize(None)), LABELS),
+            "ts: got .* in serving_log; it must be times with their zone",
+        ),
         (
             lambda: consumer_rows(READ.assign(upstream_score=0.3), SERVED, LABELS),
             "downstream: got 2 reads of 2 without an impression and outcome",

@@ -9,9 +9,9 @@ from toolkit.general.downstream import (
     action_rate,
     cancelling_scale,
     coefficient,
+    consumer_error,
     densities,
     error_by_scale,
-    excess_error,
     score_sd,
     upgraded_error,
 )
@@ -38,7 +38,7 @@ def test_each_error_is_the_simulated_one(consumer, noise, scale):
     rng = np.random.default_rng(3)
     x, e = rng.normal(size=(2, 200_000))
     old, new = x + e, scale * (x + np.sqrt(noise) * e)
-    read = quantile_shim(old, new, levels=2000)(new) if consumer == "behind a shim" else new
+    read = quantile_shim(old, new)(new) if consumer == "behind a shim" else new
     multiplier = (new @ x) / (new @ new) if consumer == "retrained" else (old @ x) / (old @ old)
     assert upgraded_error(noise, scale, consumer=consumer) == pytest.approx(
         ((x - multiplier * read) ** 2).mean(), abs=0.01
@@ -72,7 +72,7 @@ def test_the_frames_for_charts_hold_what_the_functions_say():
     [
         (lambda: coefficient(-0.1), "noise: got -0.1; it must lie above"),
         (lambda: coefficient(1.0, 0), "scale: got 0; it must lie above 0"),
-        (lambda: excess_error(1.0, multiplier=np.nan), "multiplier: got nan"),
+        (lambda: consumer_error(1.0, multiplier=np.nan), "multiplier: got nan"),
         (lambda: upgraded_error(1.0, consumer="asleep"), "consumer: got 'asleep'; it must be one of stale"),
         (lambda: cancelling_scale(1.0), "noise: got 1.0; it must lie strictly between"),
         (lambda: action_rate(1.0, sd=0), "sd: got 0; it must lie above 0"),

@@ -27,22 +27,36 @@ EXERCISES = {
         ),
     ),
     "cancel": Exercise(
-        "A consumer was fitted to a score x + e whose noise is as large as the signal. Upstream halves the noise's "
-        "variance and, in the same release, multiplies the score by a number below 1. At which number does the "
-        "consumer, left as it is, gain exactly nothing? To two decimals.",
-        lambda: cancelling_scale(0.5),
+        "A consumer was fitted to a score x + e whose noise is as large as the signal. Upstream leaves a quarter of the "
+        "noise's variance and, in the same release, multiplies the score by a number below 1. At which number does "
+        "the consumer, left as it is, gain exactly nothing? To two decimals.",
+        lambda: cancelling_scale(0.25),
         0.006,
-        "At two thirds: the scale at which the new score is itself the best prediction of x. Upstream did "
-        "everything right.",
+        "A quarter of the noise would have brought the consumer's error from 0.5 down to 0.3125; at this scale all of "
+        "that is gone, and nobody made the score any worse.",
         (
             Hint(
-                0.5,
-                "Half is the scale that calibrates the old score. The new one has less noise, and is calibrated elsewhere.",
+                lambda: cancelling_scale(0.5),
+                "That is the scale for half of the noise, as in the demo. With less noise left the score may shrink further.",
             ),
-            Hint(1.0, "With the scale as it was the consumer does gain: its error falls to 0.375."),
-            Hint(2.0, "That is the other solution of the equation, above 1."),
             Hint(
-                lambda: score_sd(1.0) / score_sd(0.5),
+                lambda: coefficient(0.25),
+                "That calibrates the new score. At half of the noise that would be the answer; at a quarter the "
+                "consumer still gains there.",
+            ),
+            Hint(
+                0.5,
+                "That is the scale that calibrates the old score. The new one has less noise; at half its scale the "
+                "consumer loses.",
+            ),
+            Hint(1.0, "With the scale as it was the consumer does gain: its error falls to 0.3125."),
+            Hint(
+                lambda: (2 + 1.5**0.5) / 1.25,
+                "That is the other solution of the equation, above 1.",
+                0.01,
+            ),
+            Hint(
+                lambda: score_sd(1.0) / score_sd(0.25),
                 "That makes the new score as spread out as the old one. It is above 1, and the consumer gains.",
             ),
         ),
@@ -54,10 +68,15 @@ EXERCISES = {
         lambda: (
             1000 * action_rate(2.0, sd=score_sd(1.0, coefficient(1.0))) / action_rate(2.0, sd=score_sd(1.0))
         ),
-        0.6,
+        1.1,
         "The threshold was two, which is now four of the score's old units away: nearly all actions are gone "
         "and nobody changed the consumer.",
         (
+            Hint(
+                25,
+                "Shares rounded to tenths of a percent are too rough to divide here: take more digits.",
+                3.5,
+            ),
             Hint(500, "Halving the score doesn't halve the actions: they lie in the distribution's tail."),
             Hint(
                 lambda: 1000 * action_rate(2.0, sd=score_sd(1.0, coefficient(1.0))),

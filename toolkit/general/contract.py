@@ -68,7 +68,7 @@ def score_contract(
     >>> old = np.random.default_rng(0).normal(size=500)
     >>> both = pd.DataFrame({"reference": old, "current": 0.5 * old - 1})
     >>> print(score_contract(both, cluster=None).verdict)
-    The new score is the old one on another scale (-1 + 0.5 x): a fixed threshold's share moves by up to 53 points.
+    The new score is the old one on another scale (-1 + 0.5 x): a fixed threshold's share moves by up to 53 points (47 to 60).
     """
     level(alpha)
     count("bins", bins, least=2)
@@ -124,7 +124,15 @@ def score_contract(
     slope, intercept = np.polyfit(old, new, 1)
     straight = float(np.corrcoef(old, new)[0, 1] ** 2)
     ranks = float(spearmanr(old, new).statistic)
+    low, high = (100 * end for end in ci)
+    if ci[0] > 1e-12:
+        moves = (
+            f"a fixed threshold's share moves by up to {100 * estimate:.0f} points ({low:.0f} to {high:.0f})"
+        )
+    else:
+        moves = f"no change of any threshold's share shows, and one above {high:.0f} points is unlikely"
     if np.array_equal(old, new):
+        moves = "no threshold's share moves"
         kind = "The two versions give the same scores"
     elif straight > 1 - 1e-9 and slope > 0:
         kind = f"The new score is the old one on another scale ({intercept:.3g} + {slope:.3g} x)"
@@ -146,7 +154,7 @@ def score_contract(
     return Finding(
         estimate,
         ci,
-        f"{kind}: a fixed threshold's share moves by up to {100 * estimate:.0f} points.",
+        f"{kind}: {moves}.",
         unit="share of rows",
         p=float(p),
         n=len(rows),
@@ -166,7 +174,7 @@ class QuantileShim:
     Made by `quantile_shim`.
     """
 
-    current: np.ndarray  # ascending quantiles of the new version
+    current: np.ndarray  # the new version's scores, ascending, each once
     reference: np.ndarray  # the old version's at the same levels
 
     def __call__(self, scores: Any) -> np.ndarray:
@@ -174,27 +182,38 @@ class QuantileShim:
         return np.interp(np.asarray(scores, dtype=float), self.current, self.reference)
 
 
-def quantile_shim(reference: Any, current: Any, *, levels: int = 200) -> QuantileShim:
+def quantile_shim(reference: Any, current: Any) -> QuantileShim:
     """Fit the map that gives a new version's scores the old one's distribution.
 
-    It keeps the new order and restores every threshold's share. What it loses is what the new
-    values said beyond their order: a new score that was calibrated is so no more.
+    It keeps the new order and restores every threshold's share, as far out as the rows reach: a share
+    is restored to about one part in the square root of half the rows beyond the threshold, on
+    either side, and beyond the outermost rows not at all, for there the map gives the old version's
+    extreme. What it loses is what the new values said beyond their order: a new score that was
+    calibrated is so no more.
 
     Parameters
     ----------
     reference, current : arrays
         Scores of both versions as the consumer reads them; not necessarily of the same rows, but
         of rows that are alike.
-    levels : int
-        Quantiles to map; between them the map is straight.
+
+    Returns
+    -------
+    QuantileShim
+        With a point at each of the new version's scores, so that the tails are as fine as the rows are;
+        between them it is straight. Tied new scores get one value, the middle of what they stand for.
+
+    Raises
+    ------
+    ValueError
+        If either aren't finite scores, two at least, or are constant.
 
     Examples
     --------
-    >>> shim = quantile_shim([0.0, 1, 2, 3, 4], [0.0, 10, 20, 30, 40], levels=5)
+    >>> shim = quantile_shim([0.0, 1, 2, 3, 4], [0.0, 10, 20, 30, 40])
     >>> shim([5, 40, 99]).tolist()
     [0.5, 4.0, 4.0]
     """
-    count("levels", levels, least=2)
     both = []
     for name, given in (("reference", reference), ("current", current)):
         values = np.asarray(given, dtype=float)
@@ -202,11 +221,12 @@ def quantile_shim(reference: Any, current: Any, *, levels: int = 200) -> Quantil
             raise ValueError(f"{name}: got shape {values.shape}; it must be finite scores, two at least")
         if values.min() == values.max():
             raise ValueError(f"{name}: got {values[0]} only; a constant score can't be mapped")
-        both.append(np.quantile(values, np.linspace(0, 1, levels)))
-    # Where the new score has ties, one value must stand for them all: the middle of what they map to.
-    ends, place = np.unique(both[1], return_inverse=True)
-    means = np.bincount(place, both[0]) / np.bincount(place)
-    return QuantileShim(ends, means)
+        both.append(values)
+    points, rows = np.unique(both[1], return_counts=True)
+    # Ranks in the middle of a row's step, and of its ties; the old version's likewise (Hazen's quantiles).
+    middle = (np.cumsum(rows) - rows / 2) / rows.sum()
+    old = np.sort(both[0])
+    return QuantileShim(points, np.interp(middle, (np.arange(len(old)) + 0.5) / len(old), old))
 
 
 def shadow_scores(
@@ -280,7 +300,7 @@ def replay(downstream: Any, shim: QuantileShim, *, version: str) -> pd.DataFrame
     >>> reads = pd.DataFrame({"upstream_version": ["old"] * 4 + ["new"] * 4,
     ...     "upstream_score": [0.0, 1, 2, 3, 0, 10, 20, 30]})
     >>> reads = reads.assign(score=reads["upstream_score"], action=reads["upstream_score"] >= 2)
-    >>> shim = quantile_shim([0.0, 1, 2, 3], [0.0, 10, 20, 30], levels=4)
+    >>> shim = quantile_shim([0.0, 1, 2, 3], [0.0, 10, 20, 30])
     >>> reads["action"][4:].tolist(), replay(reads, shim, version="new")["action"][4:].tolist()
     ([False, True, True, True], [False, False, True, True])
     """

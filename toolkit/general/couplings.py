@@ -18,7 +18,7 @@ from toolkit.frames import read_columns
 from toolkit.general.contract import QuantileShim, quantile_shim, replay, score_contract, shadow_scores
 from toolkit.general.funnel import funnel_attribution, funnel_recall
 from toolkit.general.lineage import lineage
-from toolkit.rules import level
+from toolkit.rules import level, number
 
 __all__ = [
     "QuantileShim",
@@ -65,10 +65,13 @@ def consumer_rows(downstream: Any, serving_log: Any, outcomes: Any) -> pd.DataFr
     [{'score': 0.3, 'user_id': 12, 'y': 1}]
     """
     reads = read_columns(
-        downstream, "downstream", ["ts", "upstream_score", "upstream_version", "score", "action"]
+        downstream,
+        "downstream",
+        ["ts", "upstream_score", "upstream_version", "score", "action"],
+        times=["ts"],
     )
     columns = [*_IMPRESSION, "user_id", "ts", "score"]
-    log = read_columns(serving_log, "serving_log", columns, key=["ts", "score"])
+    log = read_columns(serving_log, "serving_log", columns, key=["ts", "score"], times=["ts"])
     labels = read_columns(outcomes, "outcomes", [*_IMPRESSION, "y"], key=_IMPRESSION, labels=["y"])
     served = log.merge(labels, on=_IMPRESSION).rename(columns={"score": "upstream_score"})
     joined = reads.merge(served, on=["ts", "upstream_score"], how="left")
@@ -87,6 +90,7 @@ def consumer_impact(
     current: str | None = None,
     outcome: str | None = "y",
     cluster: str | None = "user_id",
+    margin: float = 0.25,
     alpha: float = 0.05,
 ) -> Finding:
     """What a new version of an upstream score did to a consumer: how often it acts, and how right it is.
@@ -102,23 +106,33 @@ def consumer_impact(
         Column of what the consumer's score predicts; None where it isn't known.
     cluster : str or None
         Column of what is independent; None says that reads are.
+    margin : float
+        How much misfit is none to speak of: the slope's distance from 1, and how many standard
+        deviations of the score the mean outcome is away from the mean score.
     alpha : float
         One minus the level of the intervals.
 
     Returns
     -------
     Finding
-        Estimate: the change of the share of reads that led to an action. One row a version in its
-        table: with an outcome the slope and intercept of the outcome's regression on the
-        consumer's score, 1 and 0 where the score is right on average at every value; without one,
-        of the consumer's score on the upstream score, equal in both versions where the consumer hasn't
-        changed (and is linear).
+        Estimate: the change of the share of reads that led to an action. A version counts as read
+        from when a hundredth of its reads has been until a hundredth is left, so that a stray read doesn't
+        say when; the reads outside the time that the two have in common are left out and
+        counted in the verdict.
+
+        The table has one row a version. With an outcome: the slope of the outcome's regression on the
+        consumer's score, and `off`, the mean outcome less the mean score; 1 and 0 where the score is
+        right on average at every value. Their two intervals hold together. A score fits where both lie
+        within the margin; it doesn't where one lies wholly outside; else it can't be told.
+        `acted_outcome` is the mean outcome of the reads that led to an action. Without an outcome: the
+        slope and intercept of the consumer's score on the upstream score, equal in both versions where
+        the consumer hasn't changed (and is linear).
 
     Raises
     ------
     ValueError
-        If columns or values are missing, the versions aren't there or aren't two, or a version's
-        scores are constant.
+        If columns or values are missing, times lack their zone, the versions aren't there or aren't two,
+        or a version's scores are constant.
 
     Examples
     --------
@@ -132,10 +146,13 @@ def consumer_impact(
     True
     """
     level(alpha)
+    number("margin", margin, above=0)
     wanted = ["ts", "upstream_score", "upstream_version", "score", "action"]
     extra = [name for name in (outcome, cluster) if name is not None]
     numbers = ["upstream_score", "score", *([] if outcome is None else [outcome])]
-    rows = read_columns(downstream, "downstream", [*wanted, *extra], numbers=numbers, labels=["action"])
+    rows = read_columns(
+        downstream, "downstream", [*wanted, *extra], numbers=numbers, labels=["action"], times=["ts"]
+    )
     versions = list(rows.sort_values("ts", kind="stable")["upstream_version"].unique())
     if reference is None and current is None and len(versions) == 2:
         reference, current = versions
@@ -147,9 +164,9 @@ def consumer_impact(
     if reference == current:
         raise ValueError(f"current: got {current!r}, which is the reference too; two versions are compared")
     rows = rows[rows["upstream_version"].isin([reference, current])]
-    times = rows.groupby("upstream_version")["ts"]
-    begin, end = times.min().max(), times.max().min()
-    together = begin < end
+    spans = [_read(rows.loc[rows["upstream_version"] == version, "ts"]) for version in (reference, current)]
+    begin, end = max(span[0] for span in spans), min(span[1] for span in spans)
+    together, given = begin < end, len(rows)
     if together:
         # What changed with the days then changed for both.
         rows = rows[rows["ts"].between(begin, end)]
@@ -157,6 +174,7 @@ def consumer_impact(
     target = "score" if outcome is None else outcome
     units = np.arange(len(rows)) if cluster is None else pd.factorize(rows[cluster])[0]
     table: list[dict[str, Any]] = []
+    fits: list[str] = []
     for version in (reference, current):
         here = (rows["upstream_version"] == version).to_numpy()
         part = rows[here]
@@ -164,33 +182,51 @@ def consumer_impact(
             raise ValueError(
                 f"{regressor}: got {part[regressor].nunique()} values from {version!r}; a slope needs 2"
             )
-        fit = _line(part[regressor], part[target], units[here])
-        low, high = fit.ends(alpha)
-        table.append(
-            {
-                "version": version,
-                "reads": len(part),
-                "action_rate": float(part["action"].mean()),
-                "mean_score": float(part["score"].mean()),
-                **({} if outcome is None else {"mean_outcome": float(part[outcome].mean())}),
-                "slope": fit.slope,
-                "slope_low": low,
-                "slope_high": high,
-                "intercept": fit.intercept,
-            }
-        )
-    change = _line(rows["upstream_version"] == current, rows["action"], units)
+        part_units = units[here]
+        # Half of alpha for each of two intervals: they hold together.
+        slope, intercept = _line(part[regressor], part[target], part_units)
+        low, high = slope.ends(alpha if outcome is None else alpha / 2)
+        row = {
+            "version": version,
+            "reads": len(part),
+            "action_rate": float(part["action"].mean()),
+            "mean_score": float(part["score"].mean()),
+            "slope": slope.value,
+            "slope_low": low,
+            "slope_high": high,
+        }
+        if outcome is None:
+            table.append({**row, "intercept": intercept})
+            continue
+        off = _mean(part[outcome] - part["score"], part_units)
+        off_low, off_high = off.ends(alpha / 2)
+        spread = float(part["score"].std())
+        row |= {"mean_outcome": float(part[outcome].mean()), "off": off.value}
+        row |= {"off_low": off_low, "off_high": off_high}
+        table.append({**row, "acted_outcome": float(part.loc[part["action"] == 1, outcome].mean())})
+        fits.append(_judged(low - 1, high - 1, off_low / spread, off_high / spread, margin=margin))
+    change, _ = _line(rows["upstream_version"] == current, rows["action"], units)
+    ends = change.ends(alpha)
     before, after = table
-    when = "while both were read" if together else "after against before"
+    when = "after against before"
+    if together:
+        outside = given - len(rows)
+        when = "while both were read" + (f" ({outside:,} reads at other times left out)" if outside else "")
+    moved = f"no difference shows ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f} points)"
+    if ends[0] > 0 or ends[1] < 0:
+        least, most = sorted(100 * abs(side) for side in ends)
+        moved = f"{least:.1f} to {most:.1f} points {'more' if ends[0] > 0 else 'fewer'}"
     right = ""
     if outcome is not None:
-        fits = "still fits" if after["slope_low"] <= 1 <= after["slope_high"] else "no longer fits"
-        right = f"; its score {fits} the outcome (slope {after['slope']:.2f})"
+        right = (
+            f"; {_FIT[fits[0], fits[1]]} (slope {after['slope_low']:.2f} to {after['slope_high']:.2f}, "
+            f"outcome less score {after['off_low']:+.3f} to {after['off_high']:+.3f})"
+        )
     return Finding(
-        change.slope,
-        change.ends(alpha),
+        change.value,
+        ends,
         f"The consumer acts on {after['action_rate']:.1%} of {current}'s scores and "
-        f"{before['action_rate']:.1%} of {reference}'s, {when}{right}.",
+        f"{before['action_rate']:.1%} of {reference}'s, {when}: {moved}{right}.",
         unit="share of reads",
         se=change.se,
         p=change.p,
@@ -214,30 +250,78 @@ def consumer_impact(
     )
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A straight line through points, with its slope's error by the jackknife over clusters."""
+# What is said of the new version's fit, by the reference's and its own.
+_FIT = {
+    ("fits", "fits"): "its score still fits the outcome",
+    ("doesn't", "fits"): "its score fits the outcome, which it didn't before",
+    ("can't tell", "fits"): "its score fits the outcome",
+    ("fits", "doesn't"): "its score no longer fits the outcome",
+    ("doesn't", "doesn't"): "its score doesn't fit the outcome, and didn't before",
+    ("can't tell", "doesn't"): "its score doesn't fit the outcome; whether it did before can't be told",
+    ("fits", "can't tell"): "whether its score still fits the outcome can't be told",
+    ("doesn't", "can't tell"): "whether its score fits the outcome can't be told; before, it didn't",
+    ("can't tell", "can't tell"): "whether its score fits the outcome can't be told",
+}
 
-    intercept: float
-    slope: float
+
+def _judged(*ends: float, margin: float) -> str:
+    """What the two misfits' intervals, given by their ends in turn, say against the margin."""
+    pairs = list(zip(ends[::2], ends[1::2], strict=True))
+    if any(low > margin or high < -margin for low, high in pairs):
+        return "doesn't"
+    return "fits" if all(-margin <= low and high <= margin for low, high in pairs) else "can't tell"
+
+
+def _read(times: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """From when to when a version was read, without the first and last hundredth of its reads."""
+    rows = len(times)
+    # One read at least, for it may be a stray; but of few reads none.
+    aside = min(-(-rows // 100), (rows - 1) // 10)
+    ordered = times.sort_values()
+    return ordered.iloc[aside], ordered.iloc[rows - 1 - aside]
+
+
+@dataclass(frozen=True)
+class _Jackknifed:
+    """A number with its error by the jackknife over clusters."""
+
+    value: float
     se: float
     clusters: int
 
     def ends(self, alpha: float) -> tuple[float, float]:
         half = float(student.isf(alpha / 2, self.clusters - 1)) * self.se
-        return self.slope - half, self.slope + half
+        return self.value - half, self.value + half
 
     @property
     def p(self) -> float:
-        return float(2 * student.sf(abs(self.slope) / self.se, self.clusters - 1)) if self.se > 0 else 1.0
+        return float(2 * student.sf(abs(self.value) / self.se, self.clusters - 1)) if self.se > 0 else 1.0
 
 
-def _line(x: Any, y: Any, units: np.ndarray) -> _Line:
+def _jackknifed(value: float, without: np.ndarray) -> _Jackknifed:
+    """From the value and what it is without each of the clusters."""
+    clusters = len(without)
+    se = float(np.sqrt((clusters - 1) / clusters * ((without - without.mean()) ** 2).sum()))
+    return _Jackknifed(value, se, clusters)
+
+
+def _clusters(units: np.ndarray) -> np.ndarray:
+    groups: np.ndarray = pd.factorize(units)[0]
+    if groups.max() < 1:
+        raise ValueError(f"cluster: got {groups.max() + 1} with a version; an error needs two at least")
+    return groups
+
+
+def _mean(values: Any, units: np.ndarray) -> _Jackknifed:
+    values, groups = np.asarray(values, dtype=float), _clusters(units)
+    rows, sums = np.bincount(groups), np.bincount(groups, values)
+    return _jackknifed(float(values.mean()), (values.sum() - sums) / (len(values) - rows))
+
+
+def _line(x: Any, y: Any, units: np.ndarray) -> tuple[_Jackknifed, float]:
+    """Slope and intercept of the straight line through points."""
     x, y = (np.asarray(values, dtype=float) for values in (x, y))
-    groups = pd.factorize(units)[0]
-    clusters = int(groups.max()) + 1
-    if clusters < 2:
-        raise ValueError(f"cluster: got {clusters} with a version; an error needs two at least")
+    groups = _clusters(units)
     dx, dy = x - x.mean(), y - y.mean()
     # Each cluster's part of the sums that make a slope; the line without it follows from the rest.
     parts = np.array([np.bincount(groups, part) for part in (np.ones_like(dx), dx, dy, dx * dx, dx * dy)])
@@ -245,5 +329,4 @@ def _line(x: Any, y: Any, units: np.ndarray) -> _Line:
     spread = sxx - sx**2 / n
     without = np.where(spread > 1e-12 * (dx @ dx), (sxy - sx * sy / n) / np.where(spread > 0, spread, 1), 0.0)
     slope = float(dx @ dy / (dx @ dx))
-    se = float(np.sqrt((clusters - 1) / clusters * ((without - without.mean()) ** 2).sum()))
-    return _Line(float(y.mean() - slope * x.mean()), slope, se, clusters)
+    return _jackknifed(slope, without), float(y.mean() - slope * x.mean())

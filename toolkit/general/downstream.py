@@ -39,12 +39,12 @@ def coefficient(noise: float, scale: float = FITTED_SCALE) -> float:
     return 1 / (scale * (1 + noise))
 
 
-def excess_error(noise: float, scale: float = 1.0, *, multiplier: float) -> float:
+def consumer_error(noise: float, scale: float = 1.0, *, multiplier: float) -> float:
     """The consumer's mean squared error, in variances of x, with a given coefficient.
 
     Examples
     --------
-    >>> excess_error(0.5, multiplier=coefficient(1.0))
+    >>> consumer_error(0.5, multiplier=coefficient(1.0))
     0.375
     """
     _check(noise, scale)
@@ -70,11 +70,11 @@ def upgraded_error(noise: float, scale: float = 1.0, *, consumer: Consumer = "st
     """
     one_of("consumer", consumer, get_args(Consumer))
     if consumer == "retrained":
-        return excess_error(noise, scale, multiplier=coefficient(noise, scale))
+        return consumer_error(noise, scale, multiplier=coefficient(noise, scale))
     if consumer == "behind a shim":
         # Two normal scores with one mean: mapping quantiles is scaling by their standard deviations.
         scale *= score_sd(FITTED_NOISE, FITTED_SCALE) / score_sd(noise, scale)
-    return excess_error(noise, scale, multiplier=coefficient(FITTED_NOISE))
+    return consumer_error(noise, scale, multiplier=coefficient(FITTED_NOISE))
 
 
 def cancelling_scale(noise: float) -> float:
