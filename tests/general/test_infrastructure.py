@@ -88,10 +88,10 @@ def test_fitted_intervals_cover_the_fitted_models_gain_and_noise_is_neither_bett
     names = [f"f_noise_{place}" for place in range(noise)]
     full = ["f_now", *names, *([] if full_noise is None else ["f_full"])]
     big, labels = replay(1500, seed=999, noise=noise, full_noise=full_noise or 1.0)
-    y, covered, better, runs = labels["y"].to_numpy(), 0, 0, 120
+    y, covered, better, runs = labels["y"].to_numpy(), 0, 0, 100
     for seed in range(runs):
         log, labels = replay(users, seed=seed, noise=noise, full_noise=full_noise or 1.0)
-        found = handicap_bounds(log, labels, now=["f_now"], full=full, replicates=250, rng=seed)
+        found = handicap_bounds(log, labels, now=["f_now"], full=full, replicates=200, rng=seed)
         code, _ = pd.factorize(log["user_id"])
         fold = (np.random.default_rng(seed).permutation(users) % 2)[code]
         areas = [fitted_areas(log, labels["y"].to_numpy(), big, y, part, fold) for part in (["f_now"], full)]
@@ -102,7 +102,7 @@ def test_fitted_intervals_cover_the_fitted_models_gain_and_noise_is_neither_bett
         assert "ranks worse" not in found.verdict
         if found.ci[1] < 0:
             assert "With this much data a model fitted on the full signals ranks no better" in found.verdict
-    # With 120 runs the coverage's own standard error is .02.
+    # With 100 runs the coverage's own standard error is .022.
     assert covered / runs >= 0.91
     if full_noise is None:
         assert better / runs <= 0.04
@@ -274,7 +274,7 @@ def test_a_hundredth_of_the_traffic_is_too_little_and_is_refused(foobar, seed):
     log, labels = foobar
     few = log.sample(frac=0.01, random_state=seed)
     with pytest.raises(
-        ValueError, match=r"y: got \d+ users with a 1 in a part of the judged rows; each part needs 10"
+        ValueError, match=r"y: got \d users with a [01] in a part of the judged rows; each part needs 10"
     ):
         handicap_bounds(few, labels, now=NOW, full=[*NOW, "f_rate_stream"])
 
