@@ -10,8 +10,9 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
 from toolkit.auc import auc
+from toolkit.finding import Finding
 from toolkit.general.handicaps import staleness_kept
-from toolkit.general.infrastructure import handicap_bounds
+from toolkit.general.infrastructure import handicap_bounds, rows_to_show
 from toolkit.general.shadow_logs import PAIR, rate_read, shadow_log
 from toolkit.world import Settings, simulate
 from toolkit.world.policies import fit_logistic
@@ -70,17 +71,115 @@ def test_intervals_cover_the_true_difference_and_p_is_uniform_without_one():
     assert kstest(ps, "uniform").pvalue > 0.01
 
 
-def test_signals_that_tell_nothing_gain_nothing_however_many_they_are():
+def fitted_areas(log, labels, big, y, columns, fold):
+    """What the two parts' models rank on rows that nobody has seen, the mean of the parts'."""
+    models = [fit_logistic(log[columns].to_numpy()[fold != part], labels[fold != part]) for part in (0, 1)]
+    return np.mean([auc(y, big[columns].to_numpy() @ weights[1:]) for weights in models])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("users", "noise", "full_noise"),
+    [(80, 10, None), (120, 1, None), (120, 5, 1.0)],
+)
+def test_fitted_intervals_cover_the_fitted_models_gain_and_noise_is_neither_better_nor_worse_signals(
+    users, noise, full_noise
+):
+    names = [f"f_noise_{place}" for place in range(noise)]
+    full = ["f_now", *names, *([] if full_noise is None else ["f_full"])]
+    big, labels = replay(1500, seed=999, noise=noise, full_noise=full_noise or 1.0)
+    y, covered, better, runs = labels["y"].to_numpy(), 0, 0, 100
+    for seed in range(runs):
+        log, labels = replay(users, seed=seed, noise=noise, full_noise=full_noise or 1.0)
+        found = handicap_bounds(log, labels, now=["f_now"], full=full, replicates=200, rng=seed)
+        code, _ = pd.factorize(log["user_id"])
+        fold = (np.random.default_rng(seed).permutation(users) % 2)[code]
+        areas = [fitted_areas(log, labels["y"].to_numpy(), big, y, part, fold) for part in (["f_now"], full)]
+        covered += found.ci[0] <= areas[1] - areas[0] <= found.ci[1]
+        better += found.ci[0] > 0
+        assert found.p is None
+        assert "rank worse" not in found.verdict
+        assert "ranks worse" not in found.verdict
+        if found.ci[1] < 0:
+            assert "With this much data a model fitted on the full signals ranks no better" in found.verdict
+    # With 100 runs the coverage's own standard error is .022.
+    assert covered / runs >= 0.91
+    if full_noise is None:
+        assert better / runs <= 0.04
+
+
+def test_noise_is_overfitted_and_the_verdict_says_so_instead_of_worse_signals():
     noise = [f"f_noise_{place}" for place in range(25)]
-    gains, found_some = [], 0
+    gains, verdicts, found_some = [], [], 0
     for seed in range(20):
         log, labels = replay(80, seed=seed, noise=25)
         found = handicap_bounds(log, labels, now=["f_now"], full=["f_now", *noise], replicates=60, rng=seed)
         gains.append(found.estimate)
+        verdicts.append(found.verdict)
         found_some += found.ci[0] > 0
     # In sample, 25 columns of noise on 300 rows would have gained about .05.
     assert np.mean(gains) < 0
     assert found_some <= 2
+    assert any("fitted on the full signals ranks no better" in verdict for verdict in verdicts)
+    assert not any("worse" in verdict for verdict in verdicts)
+    assert "with more rows to fit on" in found.cannot_tell[-1]
+
+
+def test_signals_without_today_s_can_rank_worse():
+    log, labels = replay(400, noise=2)
+    found = handicap_bounds(log, labels, now=["f_now"], full=["f_noise_0", "f_noise_1"], replicates=60)
+    assert found.ci[1] < 0
+    assert found.verdict.startswith("A model fitted on the full signals ranks worse")
+
+
+def test_where_all_rows_judge_and_fit_the_models_of_noise_the_interval_is_wider_than_where_few_judge():
+    log, labels = replay(300, noise=10)
+    full = ["f_now", *(f"f_noise_{place}" for place in range(10))]
+    draw = np.random.default_rng(0).random(len(log)) < 0.2
+    settings = {"now": ["f_now"], "full": full, "replicates": 300}
+    every = handicap_bounds(log, labels, **settings).se
+    few = handicap_bounds(log.assign(explored=draw), labels, **settings).se
+    # Twenty percent would give sqrt(5) = 2.24 at independent parts; all rows' variance nearly doubles: sqrt(5 x 1.2 / 2).
+    assert few / every == pytest.approx(np.sqrt(5 * 1.2 / 2), rel=0.15)
+
+
+def test_rows_to_show_is_the_power_formula():
+    found = Finding(0.02, (0.0004, 0.0396), "better", se=0.01, n=1000)
+    # (1.960 + 0.842)^2 = 7.849 times (1/2)^2 of the rows; at even odds 1.960^2.
+    assert rows_to_show(found) == pytest.approx(1962, abs=2)
+    assert rows_to_show(found, power=0.5) == pytest.approx(961, abs=2)
+    assert rows_to_show(found, gain=0.01) == pytest.approx(4 * 1962, abs=8)
+
+
+@pytest.mark.slow
+def test_a_replay_of_the_rows_to_show_shows_the_gain_in_four_cases_of_five():
+    def found(users, seed):
+        log, labels = replay(users, seed=seed, full_noise=0.6)
+        return handicap_bounds(log, labels, now="f_now", full="f_full", replicates=100, rng=seed)
+
+    # One reading's gain and error are themselves uncertain; sixty readings' are hardly.
+    known = [found(250, seed) for seed in range(1000, 1060)]
+    rows = float(np.mean([one.n for one in known]))
+    gain, se = np.mean([one.estimate for one in known]), np.std([one.estimate for one in known])
+    needed = rows_to_show(Finding(gain, (0.0, 1.0), "better", se=se, n=round(rows)))
+    shown = np.mean([found(round(250 * needed / rows), seed).ci[0] > 0 for seed in range(150)])
+    # Its own standard error is .033; the error that sixty readings tell is off by a tenth.
+    assert 0.68 <= shown <= 0.92
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"gain": 0.0}, "gain: got 0.0; it must lie above 0"),
+        ({"power": 1.0}, "power: got 1.0"),
+    ],
+)
+def test_rows_to_show_refuses_what_it_cannot_reckon_with(settings, message):
+    found = Finding(0.02, (0.0, 0.04), "better", se=0.01, n=1000)
+    with pytest.raises(ValueError, match=message):
+        rows_to_show(found, **settings)
+    with pytest.raises(ValueError, match=r"finding\.se: got nan"):
+        rows_to_show(Finding(0.02, (0.0, 0.04), "better", n=1000))
 
 
 def test_the_gain_by_latency_is_that_of_the_signal_at_that_age_and_falls_with_it():
@@ -166,7 +265,18 @@ def test_where_items_never_change_the_stream_gains_nothing(seed):
     found = handicap_bounds(log, labels, now=NOW, full=[*NOW, "f_rate_stream"], replicates=200)
     # Nor does it lose: a day's clicks are a few more of what four weeks already tell.
     assert -0.004 < found.ci[0] < 0.0005
-    assert found.ci[1] < 0.004
+    assert 0 < found.ci[1] < 0.004
+    assert "No gain of the full signals shows" in found.verdict
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_hundredth_of_the_traffic_is_too_little_and_is_refused(foobar, seed):
+    log, labels = foobar
+    few = log.sample(frac=0.01, random_state=seed)
+    with pytest.raises(
+        ValueError, match=r"y: got \d users with a [01] in a part of the judged rows; each part needs 10"
+    ):
+        handicap_bounds(few, labels, now=NOW, full=[*NOW, "f_rate_stream"])
 
 
 @pytest.mark.parametrize("kind", ["polars", "pyarrow", "duckdb"])
@@ -197,7 +307,7 @@ LOG, LABELS = replay(30)
         (lambda a, b: (a, pd.concat([b, b])), {}, "each must be in outcomes once"),
         (lambda a, b: (a, b.iloc[:-2]), {}, "outcomes: got none for 2 impressions; each needs one"),
         (lambda a, b: (a, b.assign(y=2)), {}, "y: got 2 in outcomes; a label is 0 or 1"),
-        (lambda a, b: (a, b.assign(y=1)), {}, r"y: got \[1\] in a part of the judged rows"),
+        (lambda a, b: (a, b.assign(y=1)), {}, "y: got 0 users with a 0 in a part of the judged rows; each"),
         (lambda a, b: (a.assign(explored=False), b), {}, "explored: got no row drawn at random"),
         (lambda a, b: (a.assign(explored=2), b), {}, "explored: got int64; it must be true or false"),
         (
@@ -205,7 +315,7 @@ LOG, LABELS = replay(30)
             {"latency": "f_age"},
             "f_age: got -1.0; a latency isn't neg",
         ),
-        (lambda a, b: (a.assign(user_id=1), b), {}, "clusters: got 1; the bootstrap needs two"),
+        (lambda a, b: (a.assign(user_id=1), b), {}, "y: got 1 users with a 0 in a part of the judged rows"),
         (lambda a, b: (a, b), {"full": []}, "full: got no column"),
         (lambda a, b: (a, b), {"folds": 1}, "folds: got 1; it must be a whole number, 2 at least"),
         (lambda a, b: (a, b), {"alpha": 0}, "alpha: got 0"),

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolkit.general.shadow_logs import deployed, lift, lifts_by_lateness, rate_read, shadow_log
+from toolkit.general.shadow_logs import (
+    deployed,
+    exploration_price,
+    lift,
+    lifts_by_lateness,
+    rate_read,
+    shadow_log,
+)
 from toolkit.intro import ab_test
 from toolkit.tables import SCHEMA, validate_all
 from toolkit.world import Settings, logs, simulate
@@ -97,3 +104,15 @@ def test_training_after_serving_and_a_lateness_that_is_none_are_refused(fast):
         ValueError, match=r"trained_on: got range\(17, 32\); it must end before range\(31, 45\)"
     ):
         deployed(fast, SERVED, trained_on=range(17, 32), late=1)
+
+
+def test_the_price_of_exploration_is_what_the_simulation_knows_it_to_be(fast):
+    log, outcomes = shadow_log(fast, SERVED)
+    old = served_by_old(fast, SERVED)
+    best = np.take_along_axis(old.slates.p, old.best[:, None], 1).mean(dtype=float)
+    by_chance = old.slates.p.mean(dtype=float)
+    expected = fast.settings.exploration * (1 - by_chance / best)
+    # The explored rows are some 1,400: their mean label is off by a hundredth or so.
+    assert exploration_price(log, outcomes) == pytest.approx(expected, abs=0.005)
+    with pytest.raises(ValueError, match=r"explored: got 0 of 28,000 rows; some must be, and some not"):
+        exploration_price(log.assign(explored=False), outcomes)

@@ -71,20 +71,20 @@ EXERCISES = {
         ),
     ),
     "teams": Exercise(
-        "Five teams review a proposal one after another, each agrees with chance .8, and a refusal sends it back to "
-        "the first. How many reviews does it take on average until all five have agreed, to one decimal?",
-        lambda: time_to_agree(5, 0.8),
+        "Four teams review a proposal one after another, each agrees with chance .75, and a refusal sends it back to "
+        "the first. How many reviews does it take on average until all four have agreed, to one decimal?",
+        lambda: time_to_agree(4, 0.75),
         0.06,
-        "It is the waiting time for five agreements in a row, as with coins.",
+        "It is the waiting time for four agreements in a row, as with coins.",
         (
-            Hint(5.0, "So many it takes where nobody refuses."),
-            Hint(5 / 0.8, "That repeats only the review that was refused; here all begin anew."),
+            Hint(4.0, "So many it takes where nobody refuses."),
+            Hint(4 / 0.75, "That repeats only the review that was refused; here all begin anew."),
             Hint(
-                lambda: 5 / agreement_chance(5, 0.8),
-                "That asks all five in each round, even after a refusal has ended it.",
+                lambda: 4 / agreement_chance(4, 0.75),
+                "That asks all four in each round, even after a refusal has ended it.",
             ),
             Hint(
-                lambda: 1 / agreement_chance(5, 0.8), "So many rounds it takes; a round has several reviews."
+                lambda: 1 / agreement_chance(4, 0.75), "So many rounds it takes; a round has several reviews."
             ),
         ),
     ),

@@ -22,15 +22,17 @@ from toolkit.frames import read_columns
 from toolkit.general.handicaps import break_even_latency
 from toolkit.general.pilots import pilot_voi
 from toolkit.resampling import bootstrap, interval
-from toolkit.rules import count, level
+from toolkit.rules import count, level, number
 
-__all__ = ["break_even_latency", "handicap_bounds", "pilot_voi"]
+__all__ = ["break_even_latency", "handicap_bounds", "pilot_voi", "rows_to_show"]
 
 Signals = str | Sequence[str]
 
 _KEY = ["request_id", "item_id"]
 # A latency with more values than this is cut into thirds.
 _GROUPS = 4
+# Users with a label, in a part: with fewer, bootstrap draws lack the label and the interval means little.
+_USERS = 10
 
 
 def handicap_bounds(
@@ -49,7 +51,9 @@ def handicap_bounds(
     """How much better the signals rank that today's system doesn't get, replayed from shadow logs.
 
     Where features are given, a logistic regression on them is fitted on one part of the users and
-    judged on the others, each part in its turn, so a signal that tells nothing gains nothing.
+    judged on the others, each part in its turn, so a signal that tells nothing gains nothing. It may
+    lose: the model on the full signals has more to overfit. The signals themselves can't rank worse
+    than those among them that are in use, and the verdict doesn't say so.
 
     Parameters
     ----------
@@ -68,8 +72,8 @@ def handicap_bounds(
         Whether to judge on the rows drawn at random alone (`explored`); all are used for fitting.
         Else the answer is of the rows that the policy in place liked.
     folds : int
-        Parts of the users: each is judged by models fitted on the others. Unused where both signals
-        are scores.
+        Parts of the users: each is judged by models fitted on the others. More parts fit on more
+        rows. Unused where both signals are scores.
     alpha : float
         One minus the level of the intervals.
     replicates : int
@@ -81,7 +85,9 @@ def handicap_bounds(
     -------
     Finding
         The difference of the areas under the ROC curve (full less now), on the same rows, the mean
-        of the parts', with a percentile interval by user (given the fitted models). Its table has a
+        of the parts', with a percentile interval by user. Of given scores, p is that they rank alike;
+        of fitted models the difference is theirs, fitted on so many rows, and there is no p: that
+        they rank alike isn't what holds where the signals tell nothing. Its table has a
         row for all, and for each latency or third of the latencies: its median `latency`, the
         `difference` from `low` to `high` (nan where a group has too few rows of a kind), the areas
         `now` and `full`, and how many `rows`.
@@ -90,7 +96,8 @@ def handicap_bounds(
     ------
     ValueError
         If a column is missing or incomplete, an impression has no outcome or is there twice, no row
-        was drawn at random, labels are all alike, a signal is constant, or a latency is negative.
+        was drawn at random, a part of the judged rows has fewer than 10 users with a label, a signal
+        is constant, or a latency is negative.
 
     References
     ----------
@@ -120,14 +127,15 @@ def handicap_bounds(
     late = np.zeros(len(rows)) if latency is None else rows[latency].to_numpy(float)
     ages = _by_latency(late)
     judged = rows["explored"].to_numpy(bool) if explored_only else np.ones(len(rows), dtype=bool)
-    for place in np.unique(fold):
-        there = np.unique(y[judged & (fold == place)])
-        if len(there) < 2:
-            raise ValueError(f"y: got {there.tolist()} in a part of the judged rows; both 0 and 1 must occur")
+    _enough(rows["user_id"].to_numpy(), y, np.where(judged, fold, -1))
     scores = [
-        rows[given].to_numpy(float) if isinstance(given, str) else _fitted(rows[list(given)], y, fold, kinds)
+        np.tile(rows[given].to_numpy(float), (fold.max() + 1, 1))
+        if isinstance(given, str)
+        else _fitted(rows[list(given)], y, fold, kinds)
         for given, kinds in ((now, []), (full, list(ages.values())))
     ]
+    widened = _widened(scores, judged.mean())
+    scores = [by_part[fold, np.arange(len(y))] for by_part in scores]
 
     groups = {name: mask[judged] for name, mask in {"all": judged, **ages}.items() if mask[judged].any()}
     y, late, fold, user = y[judged], late[judged], fold[judged], rows["user_id"].to_numpy()[judged]
@@ -146,13 +154,14 @@ def handicap_bounds(
 
     told = areas(np.ones(len(user)))
     draws = bootstrap(areas, user, replicates=replicates, rng=draw)
-    differences = draws[..., 1] - draws[..., 0]
+    difference = told[:, 1] - told[:, 0]
+    differences = difference + widened * (draws[..., 1] - draws[..., 0] - difference)
     table = pd.DataFrame(
         [
             (
                 name,
                 float(np.median(late[mask])),
-                told[place, 1] - told[place, 0],
+                difference[place],
                 *_interval(differences[:, place], alpha),
                 *told[place],
                 int(mask.sum()),
@@ -163,15 +172,17 @@ def handicap_bounds(
     )
     if latency is None:
         table = table.drop(columns="latency")
-    estimate, ends = float(told[0, 1] - told[0, 0]), interval(differences[:, 0], alpha=alpha)
+    estimate, ends = float(difference[0]), interval(differences[:, 0], alpha=alpha)
     se = float(np.nanstd(differences[:, 0], ddof=1))
+    given = isinstance(now, str) and isinstance(full, str)
+    nested = not isinstance(full, str) and set(sides["now"]) <= set(sides["full"])
     return Finding(
         estimate,
         ends,
-        _verdict(told[0], ends, None if latency is None else float(np.median(late))),
+        _verdict(told[0], ends, None if latency is None else float(np.median(late)), given, nested),
         unit="of AUC",
         se=se,
-        p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
+        p=float(2 * norm.sf(abs(estimate) / se)) if given and se else None,
         n=len(user),
         n_clusters=len(np.unique(user)),
         alpha=alpha,
@@ -184,8 +195,48 @@ def handicap_bounds(
             "a latency that isn't in the log: a build that reads sooner gains this at least, "
             "one that reads later this at most, where signals only age",
             "a gain that needs the build's own feedback, or comes of what it shows",
+            *(
+                ()
+                if given
+                else ("what the signals would gain with more rows to fit on, where less is overfitted",)
+            ),
         ),
     )
+
+
+def rows_to_show(finding: Finding, *, gain: float | None = None, power: float = 0.8) -> int:
+    """How many judged rows a replay needs until its interval lies above 0 with a given chance.
+
+    The interval of a `handicap_bounds` finding narrows with the square root of its rows.
+
+    Parameters
+    ----------
+    finding : Finding
+        Of rows like those that will be logged.
+    gain : float, optional
+        The gain to be shown, of AUC; that of the finding where not given. A gain that was found is
+        itself uncertain: take the least that would justify the build.
+    power : float
+        The chance that the interval lies above 0 where the gain is true.
+
+    Raises
+    ------
+    ValueError
+        If the gain isn't positive, the power isn't in (0, 1), or the finding has no standard error.
+
+    Examples
+    --------
+    A gain of 2.8 standard errors is shown in four cases of five; half of it needs four times the rows:
+
+    >>> found = Finding(0.028, (0.008, 0.048), "The full signals rank better.", se=0.01, n=1000)
+    >>> rows_to_show(found), rows_to_show(found, gain=0.014)
+    (1002, 4005)
+    """
+    aim = number("gain", finding.estimate if gain is None else gain, above=0)
+    level(power, name="power")
+    se = number("finding.se", finding.se, above=0)
+    needed = norm.isf(finding.alpha / 2) + norm.ppf(power)
+    return int(np.ceil(finding.n * (needed * se / aim) ** 2))
 
 
 def _names(name: str, given: Signals) -> list[str]:
@@ -222,21 +273,56 @@ def _read(
     return rows
 
 
+def _enough(user: np.ndarray, y: np.ndarray, part: np.ndarray) -> None:
+    """Refuse a part of the judged rows (-1: not judged) in which too few users have a label."""
+    for place in range(part.max() + 1):
+        for label in (0, 1):
+            users = len(np.unique(user[(part == place) & (y == label)]))
+            if users < _USERS:
+                raise ValueError(
+                    f"y: got {users} users with a {label} in a part of the judged rows; each part needs "
+                    f"{_USERS} at least: log more requests, or show more of them something at random"
+                )
+
+
 def _fitted(features: pd.DataFrame, y: np.ndarray, fold: np.ndarray, ages: list[np.ndarray]) -> np.ndarray:
-    """Each row's score by a logistic regression on the other parts' rows, with weights for each age of its own."""
-    columns, score = features.to_numpy(float), np.empty(len(y))
+    """Every row's score by each part's model, a logistic regression on the other parts' rows.
+
+    Each age has weights of its own.
+    """
+    columns, parts = features.to_numpy(float), np.unique(fold)
     if ages:
         # A build would be trained at its own latency: stale rows mustn't lower the weight of fresh ones.
         columns = np.column_stack(
             [np.column_stack([columns, np.ones(len(y))]) * age[:, None] for age in ages]
         )
-    for place in np.unique(fold):
-        here = fold == place
-        if len(np.unique(y[~here])) < 2:
-            raise ValueError(f"y: got {y[~here][0]} in all rows to fit on; both 0 and 1 must occur")
+    score = np.empty((len(parts), len(y)))
+    for place in parts:
+        there = fold != place
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        score[here] = model.fit(columns[~here], y[~here]).decision_function(columns[here])
+        score[place] = model.fit(columns[there], y[there]).decision_function(columns)
     return score
+
+
+def _widened(scores: list[np.ndarray], judged: float) -> float:
+    """By what factor the interval of fitted models is wider than if the parts were independent.
+
+    The rows that judge one part's model have fitted the others'. What is noise in the models' weights
+    then counts twice: where the weights are nothing else, the variance doubles. How much of them is noise
+    shows in how far the parts' models disagree on what the full signals change.
+    """
+    now, full = (by_part - by_part.mean(axis=1, keepdims=True) for by_part in scores)
+    parts = len(now)
+    if parts == 1:
+        return 1.0
+    change = full / full.std(axis=1, keepdims=True) - now / now.std(axis=1, keepdims=True)
+    size = np.sqrt(np.mean(change**2, axis=1))
+    if not (size > 0).all():
+        return 1.0
+    alike = (change @ change.T / len(change.T)) / np.outer(size, size)
+    disagree = 1 - alike[np.triu_indices(parts, 1)].mean()
+    # Two parts' models share the rows of all others, which make them agree by as much.
+    return float(np.sqrt(1 + judged * min(1.0, (parts - 1) * disagree)))
 
 
 def _by_latency(late: np.ndarray) -> dict[str, np.ndarray]:
@@ -257,11 +343,18 @@ def _interval(draws: np.ndarray, alpha: float) -> tuple[float, float]:
         return float("nan"), float("nan")
 
 
-def _verdict(areas: np.ndarray, ends: tuple[float, float], late: float | None) -> str:
+def _verdict(
+    areas: np.ndarray, ends: tuple[float, float], late: float | None, given: bool, nested: bool
+) -> str:
     told = f"AUC {areas[1]:.3f} instead of {areas[0]:.3f}"
     where = "" if late is None else f", read at a median latency of {late:g}"
     if ends[0] > 0:
         return f"The full signals rank better: {told}{where}."
+    if ends[1] < 0 and nested:
+        # They hold today's signals: what ranks worse is the fit.
+        return f"With this much data a model fitted on the full signals ranks no better: {told}{where}; it overfits."
     if ends[1] < 0:
-        return f"The full signals rank worse: {told}{where}."
-    return f"No gain of the full signals shows: {told}{where}; above {max(ends[1], 0):+.3f} it is unlikely."
+        what = "The full signals rank" if given else "A model fitted on the full signals ranks"
+        return f"{what} worse: {told}{where}."
+    much = "" if given else " with this much data"
+    return f"No gain of the full signals shows{much}: {told}{where}; above {max(ends[1], 0):+.3f} it is unlikely."

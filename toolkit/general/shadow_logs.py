@@ -169,3 +169,35 @@ def shadow_log(
     }
     written = {"control": replace(old, features={**old.features, **shadow})}
     return logs.serving_log(written), logs.outcomes(written)
+
+
+def exploration_price(log: Any, outcomes: Any) -> float:
+    """The share of all reward that showing something at random costs, by what the explored rows earned less.
+
+    The share of rows that were explored, times the reward they lack, over what all would earn if none were.
+
+    Parameters
+    ----------
+    log, outcomes : DataFrame
+        As `shadow_log` gives them.
+
+    Raises
+    ------
+    ValueError
+        If no row was explored, or all were.
+
+    Examples
+    --------
+    One row in four is explored and earns a half instead of one:
+
+    >>> log = pd.DataFrame({"request_id": range(8), "item_id": 1, "explored": [True, True] + [False] * 6})
+    >>> outcomes = log[["request_id", "item_id"]].assign(y=[1, 0] + [1] * 6)
+    >>> exploration_price(log, outcomes)
+    0.125
+    """
+    rows = log[["request_id", "item_id", "explored"]].merge(outcomes, on=["request_id", "item_id"])
+    drawn = rows["explored"].to_numpy(bool)
+    if drawn.all() or not drawn.any():
+        raise ValueError(f"explored: got {drawn.sum():,} of {len(rows):,} rows; some must be, and some not")
+    by_chance, chosen = rows.loc[drawn, "y"].mean(), rows.loc[~drawn, "y"].mean()
+    return float(drawn.mean() * (1 - by_chance / chosen))
