@@ -40,5 +40,5 @@ def test_a_fan_has_one_colour_and_a_line_for_each_path():
     assert line["encoding"]["detail"]["field"] == "history"
     assert line["mark"]["color"] == charts.BLUE
     assert "color" not in line["encoding"]
-    assert line["encoding"]["x"]["scale"] == {"domain": [1, 2], "type": "log"}
+    assert line["encoding"]["x"]["scale"] == {"domain": [1, 2], "type": "log", "nice": False}
     assert rule["mark"]["type"] == "rule"
