@@ -21,7 +21,7 @@ PAGES, LISTS = (
 OTHER_PAGES = [*LISTS, "search.html", "genindex.html"]
 # What a page shows of one demo, and the drawing as text: the browser gives the same text for the same drawing.
 SEEN = """figure => [figure.querySelector('.explore-readout').textContent,
-                     figure.querySelector('.explore-chart').innerHTML]"""
+                     figure.querySelector('.explore-chart svg').innerHTML]"""
 SETTLED = "figure => figure.dataset.drawn !== undefined"
 IDLE = "figure => figure.dataset.drawn === figure.dataset.shown"
 
@@ -68,7 +68,11 @@ def test_every_control_moves_chart_and_readout_by_keyboard_alone(site, browser, 
             opening = figure.evaluate(SEEN)
             controls = figure.query_selector_all("input, select")
             assert controls
+            reset = figure.query_selector(".explore-reset")
             for control in controls:
+                # Each from the state that the page opens with: elsewhere a control may have nothing to say.
+                reset.click()
+                page.wait_for_function(IDLE, arg=figure)
                 before = figure.evaluate(SEEN)
                 seen = []
                 control.focus()
@@ -88,7 +92,6 @@ def test_every_control_moves_chart_and_readout_by_keyboard_alone(site, browser, 
                 assert any(readout != before[0] for readout, _ in seen), f"{name} leaves the readout as it is"
                 assert any(chart != before[1] for _, chart in seen), f"{name} leaves the chart as it is"
             # Reset brings back what the page opened with.
-            reset = figure.query_selector(".explore-reset")
             reset.focus()
             page.keyboard.press("Enter")
             page.wait_for_function(IDLE, arg=figure)
@@ -177,6 +180,8 @@ def test_axe_finds_nothing_and_nothing_needs_sideways_scrolling(site, browser, p
         # Folded parts are opened, so that they're looked at too.
         page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
         page.wait_for_timeout(100)
+        # The theme fades code in; half faded, its contrast is that of no colour that stays.
+        page.evaluate("Promise.all(document.getAnimations().map(each => each.finished))")
         # Without preload: axe would fetch style sheets anew, which a page opened from disk may not.
         found = Axe().run(page, options={"preload": False}).response["violations"]
         told = [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
