@@ -45,6 +45,10 @@ def _mend_roles(soup: BeautifulSoup) -> None:
         table["tabindex"] = "0"  # it scrolls where the window is narrow, and must do so without a mouse
         table["role"] = "group"
         table["aria-label"] = "Table"
+    for toggle in soup.select("summary:has(.toctree-toggle)"):
+        chapter = toggle.find_parent("li")
+        link = chapter.find("a") if chapter else None
+        toggle["aria-label"] = f"Sections of {link.get_text(strip=True)}" if link else "Sections"
     for head in soup.select("thead th"):
         if not head.get_text(strip=True):
             head.name = "td"  # the corner of a table is no header of anything
