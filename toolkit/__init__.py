@@ -18,6 +18,7 @@ _SUBMODULES = (
     "exercises",
     "experiments",
     "explore",
+    "features",
     "finding",
     "frames",
     "general",

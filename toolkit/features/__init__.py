@@ -1,0 +1,1 @@
+"""Features: time travel, online vs offline and storage, versioning, freshness."""
