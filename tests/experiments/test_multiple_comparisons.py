@@ -463,7 +463,7 @@ UNITS = units(0, 0, 60)
         ),
         (
             lambda: looks_by_day(ASSIGNED, LOG, LABELS.iloc[7:], experiment="new_model"),
-            "outcomes: got none for 7 impressions; each needs one",
+            "outcomes: got none for 7 of .* rows; each needs one",
         ),
         (
             lambda: looks_by_day(ASSIGNED, LOG.assign(arm="control"), LABELS, experiment="new_model"),

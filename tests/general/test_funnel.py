@@ -201,7 +201,7 @@ def test_shown_candidates_without_an_outcome_are_counted_and_refused():
     frame, log, outcomes = funnel(requests=300)
     top = frame.loc[frame["rank"] == 1, ["request_id", "item_id"]].iloc[:7]
     left = outcomes.merge(top, how="left", indicator=True).query("_merge == 'left_only'")
-    with pytest.raises(ValueError, match="outcomes: got none for 7 of 300 shown candidates; each needs one"):
+    with pytest.raises(ValueError, match="outcomes: got none for 7 of 300 rows; each needs one"):
         funnel_attribution(frame, log, left, replicates=20)
 
 

@@ -11,8 +11,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
-from toolkit.general.funnel_rows import CANDIDATE, drawn_whole, filtered_groups, joined
+from toolkit.frames import with_outcomes
+from toolkit.general.funnel_rows import drawn_whole, filtered_groups, joined
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level
 from toolkit.world.policies import fit_logistic
@@ -221,14 +221,7 @@ def funnel_attribution(
     rows, left_out = drawn_whole(table)
     if not (rows.groupby("request_id")["rank"].min() == 1).all():
         raise ValueError("rank: got a request without a 1; something must have passed at each")
-    labels = read_columns(outcomes, "outcomes", [*CANDIDATE, "y"], key=CANDIDATE, labels=["y"])
-    shown = table[table["rank"] == 1].merge(labels, on=CANDIDATE, how="left")
-    silent = int(shown["y"].isna().sum())
-    if silent:
-        raise ValueError(
-            f"outcomes: got none for {silent:,} of {len(shown):,} shown candidates; each needs one, for a value "
-            "fitted to some kinds of outcome isn't theirs"
-        )
+    shown = with_outcomes(table[table["rank"] == 1], outcomes)
     rarer = int(min(shown["y"].sum(), (1 - shown["y"]).sum()))
     if rarer < 20:
         raise ValueError(f"outcomes: got {rarer} of the rarer kind among the shown; a fit needs 20 of each")
