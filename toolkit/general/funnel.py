@@ -185,7 +185,8 @@ def funnel_attribution(
     Finding
         Estimate: the value of the pick without the filter, less that of the pick behind it. Above 0
         the light ranker holds the heavy one back; below 0 it protects from it. No interval where all
-        candidates passed: no filter is seen there.
+        candidates passed: no filter is seen there. With up to 1,500 shown candidates a 95% interval
+        covers about 91%, for the fitted curve's own error isn't normal yet; with 3,000 about 94%.
 
     Raises
     ------
