@@ -58,6 +58,8 @@ def lines(
             f"{x}:Q",
             title=_title(x_title or x),
             scale=_scale(x_domain, log=log_x),
+            # Ticks crowd towards a logarithmic axis' ends: on a phone labels would touch.
+            axis=alt.Axis(labelOverlap="greedy", labelSeparation=8) if log_x else alt.Undefined,
         ),
         "y": alt.Y(
             f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain, log=log_y)
@@ -186,7 +188,7 @@ def signs(
     }
     square = alt.Chart(drawn).mark_rect().encode(**axes, tooltip=_tooltip(data, x, y, value))
     layer = square.encode(
-        color=_colour("sign", [above, below], {above: BLUE, below: ORANGE}),
+        color=_colour("sign", [above, below], {above: BLUE, below: ORANGE}).legend(columnPadding=24),
         opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 1]), legend=None),
     )
     layers = [layer]

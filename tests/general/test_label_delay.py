@@ -106,6 +106,20 @@ def test_any_frame_gives_the_same_finding(kind):
     assert theirs.table["lift"].tolist() == pytest.approx(ours.table["lift"].tolist())
 
 
+def test_a_log_of_a_day_has_ages_of_its_own_and_ids_may_be_text():
+    log, outcomes = experiment(n=2000, rate=0.5)
+    log["ts"] = START + (log["ts"] - START) / 14
+    for frame in (log, outcomes):
+        frame["request_id"] = "r" + frame["request_id"].astype(str)
+    log["user_id"] = "u" + log["user_id"].astype(str)
+    finding = read(
+        log, outcomes, {"control": 0.1, "treatment": 0.1}, as_of=START + pd.Timedelta("1D"), replicates=20
+    )
+    ages = finding.table["label age, days"]
+    assert len(ages) == 8
+    assert 0.09 < ages.iloc[0] < ages.iloc[-1] < 1
+
+
 def test_labels_come_when_they_are_due_and_closed_ones_stay_closed():
     log, outcomes = experiment(5000)
     delays = {"control": 2.0, "treatment": 2.0}
@@ -156,6 +170,8 @@ def told(log=LOG, came=CAME, **settings):
         (lambda: labels_in(LOG, OUTCOMES, as_of=END, mean_delay={"control": 1.0}), "mean_delay: got arms"),
         (lambda: labels_in(LOG, OUTCOMES, as_of=END, mean_delay={"control": 0.0}), "mean_delay: got 0.0"),
         (lambda: labels_in(LOG, OUTCOMES, as_of=END, mean_delay={"control": 1.0}, closes=0), "closes: got 0"),
+        (lambda: label_maturity(LOG, CAME, as_of="soon"), "as_of: got 'soon'; it must be a time"),
+        (lambda: label_maturity(LOG, CAME, as_of=END, replicates=0), "replicates: got 0"),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
