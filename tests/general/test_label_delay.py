@@ -31,9 +31,13 @@ def read(log, outcomes, delays, *, as_of=END, closes=30.0, rng=0, **settings):
     return label_maturity(log, came, as_of=as_of, **settings)
 
 
-def test_completeness_is_statsmodels_kaplan_meier():
+@pytest.mark.parametrize("whole_days", [False, True])
+def test_completeness_is_statsmodels_kaplan_meier(whole_days):
     log, outcomes = experiment()
     came = labels_in(log, outcomes, as_of=END, mean_delay={"control": 2.0, "treatment": 3.0})
+    if whole_days:
+        # Many conversions and ends of observation at equal times: who is at risk at a tie then matters.
+        log["ts"], came["label_ts"] = log["ts"].dt.floor("D"), came["label_ts"].dt.floor("D")
     finding = label_maturity(log, came, as_of=END, ages=[1, 4, 12], replicates=20)
     rows = log.merge(came, how="left")
     age = (END - rows["ts"]) / pd.Timedelta("1D")
@@ -74,6 +78,18 @@ def test_a_slower_treatment_looks_losing_and_the_ripe_lift_wins():
     assert finding.table["lift"].is_monotonic_increasing
     quiet = read(log, outcomes, {"control": 2.0, "treatment": 2.0}, ages=[1, 3, 7, 13], replicates=60)
     assert quiet.verdict.startswith("Ripe: labels in hand")
+
+
+def test_a_bias_is_let_pass_below_a_quarter_of_the_lift_s_own_error_and_no_further():
+    log, outcomes = experiment(8000, rate=0.1, users=1600)
+    begins = {}
+    for slower in (0.1, 0.2, 0.3, 0.45):
+        finding = read(log, outcomes, {"control": 0.1, "treatment": 0.1 + slower}, ages=[13], replicates=100)
+        row = finding.table.iloc[-1]
+        # The table's 95% interval is 2 x 1.96 errors wide, up to the draws' own shape.
+        begins[abs(finding.estimate) / ((row["high"] - row["low"]) / 3.92)] = finding.verdict[:10]
+    assert [ratio < 0.25 for ratio in begins] == [True, True, False, False]
+    assert list(begins.values()) == ["Ripe enoug", "Ripe enoug", "Not ripe: ", "Not ripe: "]
 
 
 @pytest.mark.slow
