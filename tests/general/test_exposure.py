@@ -246,6 +246,28 @@ LOG, LABELS = explored_log(0, rows=400)
         (lambda: exposure_lockin(LOG, LABELS.assign(y=2)), "y: got 2 in outcomes; a label is 0 or 1"),
         (lambda: exposure_lockin(LOG, replicates=0), "replicates: got 0"),
         (lambda: exposure_lockin(LOG, alpha=1), "alpha: got 1"),
+        (
+            lambda: exposure_lockin(LOG.assign(ts=LOG["ts"].astype(str))),
+            "ts: got str in serving_log; it must be times with their zone",
+        ),
+        (
+            lambda: exposure_lockin(LOG.assign(explored=LOG["explored"].astype(str))),
+            "explored: got str in serving_log; it must be numbers",
+        ),
+        (lambda: exposure_lockin(LOG.assign(user_id=1), LABELS), "user_id: got one in all explored rows"),
+        (lambda: explore_vs_exploit_gap(LOG.assign(ts=1), LABELS), "ts: got int64 in serving_log"),
+        (
+            lambda: explore_vs_exploit_gap(LOG.assign(explored=2), LABELS),
+            "explored: got 2 in serving_log; a label is 0 or 1",
+        ),
+        (
+            lambda: explore_vs_exploit_gap(LOG.assign(user_id=1), LABELS, prediction="chance"),
+            "user_id: got one in all explored rows; an interval needs two at least",
+        ),
+        (
+            lambda: explore_vs_exploit_gap(LOG, LABELS.assign(y=1)),
+            "y: got 1 in every later row of the policy's own; name a prediction",
+        ),
         (lambda: exposure_lockin(LOG.assign(user_id=np.nan)), "user_id: got 400 missing"),
         (lambda: explore_vs_exploit_gap(LOG, LABELS.iloc[:0]), "outcomes: got no row"),
         (lambda: explore_vs_exploit_gap(LOG, LABELS.iloc[:9]), "outcomes: got none for"),
