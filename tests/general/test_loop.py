@@ -152,7 +152,10 @@ AUDIT = audit_sample(np.linspace(0, 0.5, 5), rows=200)
     ("call", "message"),
     [
         (lambda: loop_gain(WEEKS.drop(columns="labels")), "weekly: got columns .*; it must have labels"),
-        (lambda: loop_gain(WEEKS.assign(ts=WEEKS["ts"].astype(str))), "ts: got str in weekly; it must be times"),
+        (
+            lambda: loop_gain(WEEKS.assign(ts=WEEKS["ts"].astype(str))),
+            "ts: got str in weekly; it must be times",
+        ),
         (lambda: loop_gain(WEEKS.head(11)), "weekly: got 11 rows; a loop's gain needs 12 at least"),
         (lambda: loop_gain(WEEKS.drop(index=20)), "ts: got steps from 7 days .* to 14 days"),
         (lambda: loop_gain(pd.concat([WEEKS, WEEKS.head(1)])), "ts: got 1 repeated of 53"),

@@ -105,9 +105,7 @@ def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
     ]
     if "recall" in table:
         kept, error = _on_the_week_before(table["recall"].to_numpy(float))
-        told.append(
-            ("audited recall on the week before's", kept, kept - reach * error, kept + reach * error)
-        )
+        told.append(("audited recall on the week before's", kept, kept - reach * error, kept + reach * error))
     if table["labels"].min() < table["labels"].max():
         labels = table["labels"].to_numpy(float)
         for name, left, right in (
