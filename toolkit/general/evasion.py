@@ -58,9 +58,9 @@ def bunching(
     ------
     ValueError
         If columns or values are missing, all scores are equal or all rows of one cluster, fewer than 50 rows
-        lie on a side within the bandwidth, scores are rounded more coarsely than a fifth of a bin of the
-        histogram (of width 2 standard deviations over the root of the number of rows), or a density
-        comes out as none.
+        lie on a side within the bandwidth, most of these share few values (rounded more coarsely than a
+        fifth of a bin of the histogram, which is 2 standard deviations over the root of the number of
+        rows wide), or a density comes out as none.
 
     References
     ----------
@@ -98,7 +98,7 @@ def bunching(
                 f"{score}: got {len(close)} rows within {reach:.3g} {name} the threshold; {_LEAST} are needed on each side"
             )
         bins = int(np.ceil(min(reach, np.abs(values[side]).max()) / width))
-        if len(np.unique(close)) < _DISTINCT * bins:
+        if len(np.unique(close)) < min(_DISTINCT * bins, len(close) / 2):
             raise ValueError(
                 f"{score}: got {len(np.unique(close))} different values within {reach:.3g} {name} the threshold; "
                 f"the histogram needs {_DISTINCT * bins} there, or rounding looks like a jump"
