@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 from scipy.special import expit
-from scipy.stats import kstest
+from scipy.stats import kstest, pearsonr
 
 from toolkit.general.coverage import (
     audit_sample,
@@ -66,6 +66,23 @@ def test_the_gain_of_a_moderation_loop_is_its_multiplier(kappa, audit):
     assert np.mean([one.estimate for one in found]) == pytest.approx(truth, abs=0.04)
     # Sampling noise of the audit draws the audited recall's coefficient to 0.
     assert abs(np.mean([one.table["estimate"][2] for one in found])) < abs(truth)
+
+
+def test_the_table_is_that_of_least_squares_and_of_pearson():
+    weeks = series(-0.5, 2, weeks=30)
+    weeks["labels"] += np.random.default_rng(0).normal(0, 0.05, 30)
+    finding = loop_gain(weeks)
+    x, labels = np.log(weeks["coverage"] / (1 - weeks["coverage"])).to_numpy(), weeks["labels"].to_numpy()
+    fit = sm.OLS(x[1:], sm.add_constant(x[:-1])).fit()
+    assert finding.se == pytest.approx(fit.bse[1])
+    assert finding.ci == pytest.approx(fit.conf_int()[1])
+    rows = finding.table.set_index("what")
+    for name, pair in (
+        ("labels with the same week's coverage, correlation", pearsonr(labels, x)),
+        ("next week's coverage with labels, correlation", pearsonr(x[1:], labels[:-1])),
+    ):
+        assert rows.loc[name, "estimate"] == pytest.approx(pair.statistic)
+        assert rows.loc[name, ["low", "high"]].tolist() == pytest.approx(list(pair.confidence_interval()))
 
 
 def test_verdicts_name_what_the_interval_leaves():

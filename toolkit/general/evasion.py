@@ -110,10 +110,10 @@ def bunching(
             f"bandwidth: got {reach:.3g}, at which a density at the threshold is {min(below, above):.3g}; take a larger one"
         )
     estimate = float(np.log(below / above))
-    # Each density is a sum over rows, so the log ratio's variance is that of its senders' shares in it.
+    # Each density is a sum over rows, so the log ratio's variance is that of its senders' shares in it (mean 0).
     by_user = np.bincount(users, below_rows / below - above_rows / above)
     groups = len(by_user)
-    se = float(np.sqrt(groups / max(groups - 1, 1) * ((by_user - by_user.mean()) ** 2).sum()))
+    se = float(np.sqrt(groups / max(groups - 1, 1) * (by_user**2).sum()))
     half = float(norm.isf(alpha / 2)) * se
     verdict = (
         "Scores gather just under the threshold"
