@@ -278,7 +278,7 @@ LOG, LABELS = explored_log(0, rows=400)
         ),
         (lambda: exposure_lockin(LOG, first_days=0), "first_days: got 0; it must lie above 0"),
         (lambda: exposure_lockin(LOG.assign(item_id=7)), "item_id: got 1 items"),
-        (lambda: exposure_lockin(LOG, LABELS.iloc[:100]), "outcomes: got none for .* rows that need one"),
+        (lambda: exposure_lockin(LOG, LABELS.iloc[:100]), "outcomes: got none for .* rows; each needs one"),
         (lambda: exposure_lockin(LOG, LABELS.assign(y=2)), "y: got 2 in outcomes; a label is 0 or 1"),
         (lambda: exposure_lockin(LOG, replicates=0), "replicates: got 0"),
         (lambda: exposure_lockin(LOG, alpha=1), "alpha: got 1"),

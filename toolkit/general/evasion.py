@@ -10,7 +10,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.rules import level, number
 from toolkit.world.policies import fit_logistic
 
@@ -194,16 +194,11 @@ def mutability_decay(
     True
     """
     level(alpha)
-    column, key = f"f_{feature}", ["request_id", "item_id"]
+    column, key = f"f_{feature}", IMPRESSION
     log = read_columns(serving_log, "serving_log", [*key, "ts", cluster, column], key=key, keep=True)
     features = [name for name in log.columns if name.startswith("f_")]
     log = read_columns(log, "serving_log", [*key, "ts", cluster, *features], numbers=features, times=["ts"])
-    labels = read_columns(outcomes, "outcomes", [*key, "y"], key=key, labels=["y"])
-    rows = log.merge(labels, on=key, how="left")
-    if rows["y"].isna().any():
-        raise ValueError(
-            f"outcomes: got none for {int(rows['y'].isna().sum()):,} of {len(rows):,} rows; each needs one"
-        )
+    rows = with_outcomes(log, outcomes)
     spread = rows[features].std()
     if not (spread > 0).all():
         raise ValueError(f"{spread.index[~(spread > 0)][0]}: got one value only; a feature must vary")

@@ -11,12 +11,10 @@ from scipy.stats import norm, spearmanr
 from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level, number
 from toolkit.world.policies import fit_logistic
-
-_KEY = ["request_id", "item_id"]
 
 
 def exposure_lockin(
@@ -77,8 +75,8 @@ def exposure_lockin(
     level(alpha)
     number("first_days", first_days, above=0)
     count("replicates", replicates)
-    columns = [*_KEY, "user_id", "ts", "explored"]
-    log = read_columns(serving_log, "serving_log", columns, key=_KEY, labels=["explored"], times=["ts"])
+    columns = [*IMPRESSION, "user_id", "ts", "explored"]
+    log = read_columns(serving_log, "serving_log", columns, key=IMPRESSION, labels=["explored"], times=["ts"])
     drawn = log["explored"].to_numpy(bool)
     early = ((log["ts"] - log["ts"].min()) < pd.Timedelta(days=first_days)).to_numpy()
     for part, rows in (("the first", early & ~drawn), ("the later", ~early & ~drawn)):
@@ -208,14 +206,20 @@ def explore_vs_exploit_gap(
     level(alpha)
     number("rarely", rarely, above=0, below=1)
     number("earlier", earlier, above=0, below=1)
-    wanted = [*_KEY, "user_id", "ts", "explored", "score" if prediction is None else prediction]
+    wanted = [*IMPRESSION, "user_id", "ts", "explored", "score" if prediction is None else prediction]
     log = read_columns(
-        serving_log, "serving_log", wanted, key=_KEY, labels=["explored"], numbers=[wanted[-1]], times=["ts"]
+        serving_log,
+        "serving_log",
+        wanted,
+        key=IMPRESSION,
+        labels=["explored"],
+        numbers=[wanted[-1]],
+        times=["ts"],
     )
     since = log["ts"].min() + earlier * (log["ts"].max() - log["ts"].min())
     before = log[(log["ts"] < since) & ~log["explored"].astype(bool)]
     times = before.groupby("item_id").size().reindex(log["item_id"].unique(), fill_value=0)
-    later = _with_outcomes(log[log["ts"] >= since], outcomes)
+    later = with_outcomes(log[log["ts"] >= since], outcomes)
     asked = later["explored"].to_numpy(bool)
     seldom = later["item_id"].map(times).to_numpy() <= times.quantile(rarely)
     kinds = {"seldom shown": asked & seldom, "the others": asked & ~seldom}
@@ -308,7 +312,7 @@ def gini(values: Any) -> float:
 
 def _worth(rows: pd.DataFrame, outcomes: Any, early: pd.Series, alpha: float) -> tuple[float, float, float]:
     """How much more often explored rows of the early half are clicked than those of the rest."""
-    joined = _with_outcomes(rows, outcomes)
+    joined = with_outcomes(rows, outcomes)
     upper = (joined["item_id"].map(early) > early.median()).to_numpy()
     if upper.all() or not upper.any():
         raise ValueError(
@@ -319,16 +323,6 @@ def _worth(rows: pd.DataFrame, outcomes: Any, early: pd.Series, alpha: float) ->
     influence = upper * (y - means[0]) / upper.sum() - ~upper * (y - means[1]) / (~upper).sum()
     reach = float(norm.isf(alpha / 2)) * _clustered(influence, users)
     return means[0] - means[1], means[0] - means[1] - reach, means[0] - means[1] + reach
-
-
-def _with_outcomes(rows: pd.DataFrame, outcomes: Any) -> pd.DataFrame:
-    labels = read_columns(outcomes, "outcomes", [*_KEY, "y"], key=_KEY, labels=["y"])
-    joined = rows.merge(labels, on=_KEY, how="left")
-    if joined["y"].isna().any():
-        raise ValueError(
-            f"outcomes: got none for {int(joined['y'].isna().sum()):,} of {len(joined):,} rows that need one"
-        )
-    return joined
 
 
 def _several(users: pd.Series, asked: np.ndarray) -> np.ndarray:
