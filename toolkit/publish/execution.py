@@ -62,7 +62,13 @@ async def _execute(
             start = time.perf_counter()
             notebook = nbformat.read(path, as_version=4)
             resources = {"metadata": {"path": str(path.parent)}}
-            client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources)
+            client = NotebookClient(
+                notebook,
+                timeout=600,
+                kernel_name="python3",
+                resources=resources,
+                extra_arguments=["--log-level=ERROR"],  # it would warn, each time, that it listens on TCP
+            )
             try:
                 await client.async_execute(env={**os.environ, **QUIET, **shared, **environment})
             except Exception as error:  # told by whoever called, once all have ended
