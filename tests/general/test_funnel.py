@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.general.funnel import _wilson, funnel_attribution, funnel_recall, recall_margin
 from toolkit.general.funnel_rows import refilter
-from toolkit.general.two_stage import favourites_kept, story_lift
+from toolkit.general.story_funnel import favourites_kept, story_lift
 from toolkit.world.company import tables
 from toolkit.world.mechanisms import MECHANISMS
 from toolkit.world.story import tell
