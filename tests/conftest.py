@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browsing import CHROMIUM, NEEDS, chromium
+from filelock import FileLock
 
 from toolkit.publish.notebooks import chapter_demos, chapters
 
@@ -27,8 +28,21 @@ def demos(request: pytest.FixtureRequest) -> list[Any]:
 
 
 @pytest.fixture(scope="session")
-def site() -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book; built now where it isn't, or isn't up to date."""
+    # Workers share the folder above their own: the first builds, the others wait for it.
+    shared = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
+    if shared is None:
+        _build()
+    else:
+        with FileLock(shared / "site.lock"):
+            if not (shared / "site.built").exists():
+                _build()
+                (shared / "site.built").touch()
+    return ROOT / "_build" / "html"
+
+
+def _build() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "toolkit.publish", "book"],
         cwd=ROOT,
@@ -37,7 +51,6 @@ def site() -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return ROOT / "_build" / "html"
 
 
 @pytest.fixture(scope="session")

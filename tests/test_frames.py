@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from toolkit.frames import read_columns
+from toolkit.frames import read_columns, with_outcomes
 
 TABLE = pd.DataFrame(
     {
@@ -123,3 +123,21 @@ def read(columns, **settings):
 def test_what_it_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_each_impression_finds_its_own_outcome_and_none_is_dropped():
+    rows = pd.DataFrame({"request_id": [3, 1, 1], "item_id": [5, 5, 6], "arm": list("abc")})
+    outcomes = pd.DataFrame(
+        {"request_id": [1, 1, 3, 9], "item_id": [6, 5, 5, 5], "y": [1, 0, 1, 0], "label_ts": range(4)}
+    )
+    found = with_outcomes(rows, outcomes, optional=["label_ts"])
+    assert found["y"].tolist() == [1, 0, 1]
+    assert found["label_ts"].tolist() == [2, 1, 0]
+    assert found["arm"].tolist() == list("abc")
+    with pytest.raises(ValueError, match="outcomes: got none for 2 of 3 rows; each needs one"):
+        with_outcomes(rows, outcomes.iloc[1:2])
+    with pytest.raises(ValueError, match="request_id, item_id: got 1 repeated of 5"):
+        with_outcomes(rows, outcomes.iloc[[0, 0, 1, 2, 3]])
+    with pytest.raises(ValueError, match=r"y: got 2\.5 in outcomes; a label is 0 or 1"):
+        with_outcomes(rows, outcomes.assign(y=2.5))
+    assert with_outcomes(rows, outcomes.assign(spend=2.5), value="spend", label=False)["spend"].sum() == 7.5

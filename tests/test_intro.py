@@ -202,7 +202,7 @@ def test_other_libraries_frames_give_the_same_finding(nine):
     [
         (lambda log, y: (log.drop(columns="arm"), y), "serving_log: got columns .*; it must have arm"),
         (lambda log, y: (log.assign(arm="control"), y), r"arm: got \['control'\]"),
-        (lambda log, y: (log, y.iloc[:-1]), "outcomes: got none for 1 impressions"),
+        (lambda log, y: (log, y.iloc[:-1]), "outcomes: got none for 1 of 4 rows"),
         (lambda log, y: (log, y.assign(y=0)), "outcomes: got no good match in the control"),
         (lambda log, y: ([], y), "serving_log: got list"),
         (lambda log, y: (log.assign(user_id=[1, 1, 2, 3]), y), "user_id: got 1 and 0 others in both arms"),

@@ -58,6 +58,8 @@ def lines(
             f"{x}:Q",
             title=_title(x_title or x),
             scale=_scale(x_domain, log=log_x),
+            # Ticks crowd towards a logarithmic axis' ends: on a phone labels would touch.
+            axis=alt.Axis(labelOverlap="greedy", labelSeparation=8) if log_x else alt.Undefined,
         ),
         "y": alt.Y(
             f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain, log=log_y)
@@ -106,7 +108,13 @@ def fan(
     """Many like lines in one colour, one for each value of `path`: where they spread and where they gather."""
     line = alt.Chart(data).mark_line(strokeWidth=1.5, opacity=0.6, clip=True, color=BLUE)
     line = line.encode(
-        x=alt.X(f"{x}:Q", title=_title(x_title or x), scale=_scale(x_domain, log=log_x)),
+        # A logarithmic axis has labels of 100 and 200 touch on a phone.
+        x=alt.X(
+            f"{x}:Q",
+            title=_title(x_title or x),
+            axis=alt.Axis(labelSeparation=6),
+            scale=_scale(x_domain, log=log_x),
+        ),
         y=alt.Y(f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain)),
         detail=alt.Detail(f"{path}:N"),
         tooltip=_tooltip(data, path, x, y),
@@ -186,7 +194,7 @@ def signs(
     }
     square = alt.Chart(drawn).mark_rect().encode(**axes, tooltip=_tooltip(data, x, y, value))
     layer = square.encode(
-        color=_colour("sign", [above, below], {above: BLUE, below: ORANGE}),
+        color=_colour("sign", [above, below], {above: BLUE, below: ORANGE}).legend(columnPadding=24),
         opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 1]), legend=None),
     )
     layers = [layer]

@@ -10,6 +10,9 @@ import narwhals.selectors as ncs
 import numpy as np
 import pandas as pd
 
+# What identifies an impression, in a serving log and in the outcomes.
+IMPRESSION = ["request_id", "item_id"]
+
 
 def read_columns(
     frame: Any,
@@ -114,6 +117,54 @@ def read_columns(
             f"{', '.join(key)}: got {again:,} repeated of {len(result):,}; each must be in {name} once"
         )
     return result
+
+
+def with_outcomes(
+    rows: pd.DataFrame, outcomes: Any, *, value: str = "y", label: bool = True, optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Impressions with their outcomes: each row's own, found by request and item.
+
+    An impression whose outcome isn't there is refused rather than dropped: those without one are
+    seldom like the rest.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Has `request_id` and `item_id`; as `read_columns` gives it.
+    outcomes : any frame that Narwhals reads
+        One row a request and item, with the outcome.
+    value : str
+        The outcome's column.
+    label : bool
+        Whether it must be 0 or 1; else any finite number.
+    optional : sequence of str
+        Further columns of `outcomes` that come along where they are there.
+
+    Raises
+    ------
+    ValueError
+        If `outcomes` isn't complete, has a key twice, or has none for a row.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"request_id": [1, 2], "item_id": 7})
+    >>> with_outcomes(rows, pd.DataFrame({"request_id": [2, 1], "item_id": 7, "y": [0, 1]}))["y"].tolist()
+    [1, 0]
+    """
+    known = read_columns(
+        outcomes,
+        "outcomes",
+        [*IMPRESSION, value],
+        key=IMPRESSION,
+        labels=[value] if label else [],
+        numbers=[value],
+        optional=optional,
+    )
+    joined = rows.merge(known, on=IMPRESSION, how="left", indicator="found")
+    lost = int((joined.pop("found") == "left_only").sum())
+    if lost:
+        raise ValueError(f"outcomes: got none for {lost:,} of {len(joined):,} rows; each needs one")
+    return joined
 
 
 def _plain(values: pd.Series) -> pd.Series:

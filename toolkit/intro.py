@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from toolkit.attribution import Attribution, shapley
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.rules import level
 from toolkit.world import logs
 from toolkit.world.company import EXPERIMENT, Trained, arms
@@ -67,15 +67,13 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     1.0
     """
     level(alpha)
-    key = ["request_id", "item_id"]
-    log = read_columns(serving_log, "serving_log", [*key, "user_id", "arm"], key=key, missing=["arm"])
-    labels = read_columns(outcomes, "outcomes", [*key, "y"], key=key, numbers=["y"])
+    log = read_columns(
+        serving_log, "serving_log", [*IMPRESSION, "user_id", "arm"], key=IMPRESSION, missing=["arm"]
+    )
     log = log[log["arm"].notna()]
     if set(log["arm"]) != {"control", "treatment"}:
         raise ValueError(f"arm: got {sorted(set(log['arm']))}; there must be control and treatment")
-    shown = log.merge(labels, on=key, how="left")
-    if shown["y"].isna().any():
-        raise ValueError(f"outcomes: got none for {shown['y'].isna().sum():,} impressions; each needs one")
+    shown = with_outcomes(log, outcomes, label=False)
     by_user = shown.groupby(["arm", "user_id"])["y"].agg(["sum", "count"]).reset_index()
     if by_user["user_id"].duplicated().any():
         both = by_user.loc[by_user["user_id"].duplicated(), "user_id"]

@@ -158,7 +158,7 @@ def test_the_digest_covers_what_a_demo_uses(monkeypatch):
 def test_states_computed_in_several_processes_equal_those_of_one(monkeypatch):
     alone = [state.readout for state in make().states()]
     monkeypatch.setattr(states, "_WORTH_WORKERS", 0.0)
-    monkeypatch.setattr(states.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     assert [state.readout for state in make().states()] == alone
 
 

@@ -74,6 +74,18 @@ def test_the_price_of_a_period_by_hand():
     assert later["loss"][0] == pytest.approx(0.05)
 
 
+def test_losses_of_whole_days_are_averaged_over_the_days_served():
+    # Days 0, 1, 2 and 4 were measured; day 3 lies half way between its neighbours.
+    told = retraining_costs(
+        [0, 1, 2, 4], [0.0, 0.2, 0.3, 0.5], periods=[1, 2, 5], value=1, cost=0, width=1, delay=0
+    )
+    assert told["loss"].tolist() == pytest.approx([0, 0.1, (0.2 + 0.3 + 0.4 + 0.5) / 5])
+    late = retraining_costs(
+        [0, 1, 2, 4], [0, 0.2, 0.3, 0.5], periods=[1.5], value=1, cost=0, width=1, delay=1
+    )
+    assert late["loss"].tolist() == pytest.approx([(0.2 + 0.3 / 2) / 1.5])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -90,6 +102,13 @@ def test_the_price_of_a_period_by_hand():
         (lambda: retraining_costs([0, 2], [0, 1], periods=[3], value=1, cost=1), "measured from 0 to 2"),
         (lambda: retraining_costs([0, 2], [0, 1], periods=[1], value=-1, cost=1), "value: got -1"),
         (lambda: retraining_costs([0, 2], [0, 1], periods=[1], value=1, cost=np.nan), "cost: got nan"),
+        (lambda: retraining_costs([0, 2], [0, np.nan], periods=[1], value=1, cost=1), "losses: got nan"),
+        (
+            lambda: retraining_costs([0, 2], [0, 1], periods=[4], value=1, cost=1, width=1),
+            "periods: got ages from 0 to 4; the curve was measured from 0 to 3",
+        ),
+        (lambda: sawtooth(0.7, half_life=2, period=1, until=2, points=1), "points: got 1"),
+        (lambda: aged_auc(2.0, age=1, half_life=2), "correlation: got 2.0; it must lie"),
     ],
 )
 def test_bad_settings_are_refused_by_name_value_and_rule(call, message):

@@ -78,3 +78,15 @@ def test_more_exploration_and_more_rows_help_the_weighting_estimators_and_rows_d
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_ratio_s_bias_is_that_of_many_short_logs():
+    bandit = moved_target(0.6, epsilon=0.5, rng=2)
+    rows, logs = 60, 20_000
+    log = bandit.log(rows * logs, rng=3)
+    weight = (log["target_prob"] / log["propensity"]).to_numpy().reshape(logs, rows)
+    ratio = (weight * log["y"].to_numpy().reshape(logs, rows)).sum(1) / weight.sum(1)
+    told = bandit.errors(rows).set_index("estimator").loc["SNIPS"]
+    # Four standard errors of the mean, far less than the bias's own size.
+    noise = 4 * ratio.std() / logs**0.5
+    assert ratio.mean() - bandit.value == pytest.approx(told["bias"], abs=noise + 0.25 * abs(told["bias"]))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_ind
 
-from toolkit.general.cusum import cusum, cusum_limit, run_length, threshold_run_length
+from toolkit.general.cusum import cusum, cusum_limit, false_alarm_chance, run_length, threshold_run_length
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,29 @@ def test_run_lengths_are_those_of_simulated_charts():
         assert (rang > 0).all()
         expected = run_length(slack=0.5, limit=4, shift=shift)
         assert rang.mean() == pytest.approx(expected, abs=4 * rang.std() / 1500**0.5)
+
+
+def test_a_run_length_beyond_all_reason_is_infinite_not_nonsense():
+    assert run_length(slack=0.5, limit=40) == run_length(slack=3, limit=10) == np.inf
+    # A shift beyond all reason is found with the first value.
+    assert run_length(slack=0.5, limit=5, shift=50) == pytest.approx(1)
+    assert run_length(slack=0.5, limit=50, shift=1) == pytest.approx(101, abs=1)
+
+
+def test_a_short_reference_rings_more_often_than_run_lengths_say_and_the_verdict_says_so():
+    # With mean and spread known: geometric, but for the first values, in which a sum must grow.
+    assert false_alarm_chance(100_000, 200) == pytest.approx(1 - np.exp(-200 / 465), abs=0.03)
+    rng, rang = np.random.default_rng(11), 0
+    for _ in range(200):
+        metric = pd.DataFrame({"ts": range(52), "value": rng.normal(5, 3, 52)})
+        rang += cusum(metric[:22], metric[22:]).table["alarm"].any()
+    # Three standard errors of a share of one fifth among 200.
+    assert rang / 200 == pytest.approx(false_alarm_chance(22, 30), abs=0.085)
+    told = cusum(metric[:22], metric[22:]).verdict
+    assert (
+        f"{false_alarm_chance(22, 30):.0%} of such charts ring within 30 values, with a reference of 22"
+        in told
+    )
 
 
 def test_the_limit_gives_its_rate_and_both_directions_are_alike():
@@ -114,12 +137,16 @@ REFERENCE, CURRENT = metric(30, np.random.default_rng(0)), metric(5, np.random.d
         (lambda: cusum(REFERENCE.assign(value=1.0), CURRENT), "value: got 1.0 for all of reference"),
         (lambda: cusum(REFERENCE, pd.concat([CURRENT, CURRENT])), "ts: got 5 repeated"),
         (lambda: cusum(REFERENCE, CURRENT.assign(value=np.nan)), "value: got 5 missing"),
-        (lambda: cusum(REFERENCE, CURRENT, limit=0), "limit: got 0; it must lie above 0"),
+        (lambda: cusum(REFERENCE, CURRENT, limit=0), "limit: got 0; it must lie strictly between 0 and 60"),
         (lambda: cusum(REFERENCE, CURRENT, slack=-1), "slack: got -1"),
         (lambda: cusum(REFERENCE, CURRENT, alpha=2), "alpha: got 2"),
         (lambda: cusum_limit(1), "false_every: got 1"),
         (lambda: threshold_run_length(1), "false_every: got 1"),
         (lambda: run_length(slack=0.5, limit=5, shift=np.inf), "shift: got inf"),
+        (lambda: run_length(slack=0.5, limit=60), "limit: got 60; it must lie strictly between 0 and 60"),
+        (lambda: cusum_limit(11, slack=2.9), "slack: got 2.9; with it no limit rings as often"),
+        (lambda: false_alarm_chance(1, 30), "reference: got 1; it must be a whole number, 2 at least"),
+        (lambda: false_alarm_chance(20, 0), "periods: got 0"),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

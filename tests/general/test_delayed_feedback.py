@@ -104,9 +104,26 @@ def test_a_model_trained_on_fake_negatives_tells_the_truth_after_the_correction(
         (lambda: fit_delayed([1.0], [2.0]), "delay: got 2.0 at age 1.0"),
         (lambda: fit_delayed([1.0], [np.nan]), "delay: got no conversion"),
         (lambda: fake_negative_rate(1.1), "rate: got 1.1"),
+        (lambda: still_positive(1.5, age=1, mean_delay=2), r"rate: got 1.5; it must lie in \[0, 1\]"),
+        (lambda: still_positive(0.5, age=-1, mean_delay=2), "age: got -1.0; it must not be negative"),
+        (lambda: conversion_curve(0.1, mean_delay=2, age=-3), "age: got -3.0; it must not be negative"),
+        (lambda: fit_delayed([1, 2], [0, 0]), "delay: got 0 for all of 2 conversions"),
         (lambda: true_rate(0.6), r"biased: got 0.6; it must lie in \[0, 1/2\]"),
     ],
 )
 def test_bad_settings_are_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_ages_too_young_to_tell_rate_from_delay_are_refused():
+    # Conversions as even over the ages as if nearly all were still to come.
+    delay = np.r_[np.linspace(0.001, 1, 20), np.full(980, np.nan)]
+    with pytest.raises(ValueError, match="age: got 1 at most, too young for delays of"):
+        fit_delayed(np.ones(1000), delay)
+
+
+def test_the_posterior_holds_at_its_ends():
+    assert still_positive(1.0, age=1e6, mean_delay=2) == 1
+    assert still_positive(0.5, age=1e6, mean_delay=2) == pytest.approx(0)
+    assert still_positive(0.3, age=0, mean_delay=2) == pytest.approx(0.3)

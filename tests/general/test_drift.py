@@ -186,3 +186,11 @@ FRAME = by_user(np.random.default_rng(0), np.zeros(5))
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_lists_are_refused_and_one_row_says_nothing():
+    lists = pd.DataFrame({"x": [[1], [2]] * 5})
+    with pytest.raises(ValueError, match="x: got a list in each row; it must be one value"):
+        drift(lists, lists, cluster=None)
+    one, other = pd.DataFrame({"x": [3.0]}), pd.DataFrame({"x": [4.0]})
+    assert drift(one, other, cluster=None).p == 1

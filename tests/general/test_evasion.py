@@ -117,6 +117,26 @@ def test_a_feature_that_senders_change_decays_and_one_that_they_cannot_doesn_t()
     assert fixed.ci[0] < 0 < fixed.ci[1]
 
 
+def test_a_week_whose_weight_is_undefined_is_nan_and_the_line_goes_on():
+    log, labels = weeks_of_messages(weeks=4, messages=400)
+    first = log["ts"] < log["ts"].min() + pd.Timedelta(days=7)
+    still = log.assign(f_links=log["f_links"].where(~first, 0.0))
+    finding = mutability_decay(still, labels, feature="links")
+    assert finding.table["weight"].isna().tolist() == [True, False, False, False]
+    # One row that differs tells its label without error: no weight either.
+    one = still.assign(f_links=still["f_links"].where(still.index != 0, 1.0))
+    assert np.isnan(mutability_decay(one, labels, feature="links").table["weight"][0])
+    assert "nan" not in finding.verdict
+
+
+def test_scores_rounded_finely_against_the_histogram_keep_the_level():
+    wrong = []
+    for seed in range(100):
+        values = np.random.default_rng(seed).normal(size=2_000).round(3)
+        wrong.append(bunching(scored(values), threshold=0.5).p < 0.05)
+    assert np.mean(wrong) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+
+
 @pytest.mark.slow
 def test_decay_keeps_its_level_where_nobody_changes_anything():
     p = [
@@ -152,6 +172,27 @@ LOG, LABELS = weeks_of_messages(weeks=3, messages=200)
         (
             lambda: bunching(SENT.drop(columns="user_id"), threshold=1.0),
             "scored: got columns .*; it must have user_id",
+        ),
+        (lambda: bunching(SENT.assign(user_id=1), threshold=1.0), "user_id: got one in all rows"),
+        (
+            lambda: bunching(SENT.assign(score=SENT["score"].round(1)), threshold=1.0),
+            "score: got 6 different values within .* the histogram needs 75 there",
+        ),
+        (
+            lambda: mutability_decay(LOG.assign(ts=LOG["ts"].astype(str)), LABELS, feature="links"),
+            "ts: got str in serving_log; it must be times",
+        ),
+        (
+            lambda: mutability_decay(LOG.assign(user_id=1), LABELS, feature="links"),
+            "user_id: got one in all rows; an interval needs two",
+        ),
+        (
+            lambda: mutability_decay(LOG.assign(f_sum=LOG["f_links"] + 1), LABELS, feature="links"),
+            "serving_log: got features .*f_sum; none may follow from the others",
+        ),
+        (
+            lambda: mutability_decay(LOG.assign(f_told=LABELS["y"]), LABELS, feature="links"),
+            "f_told; none may follow from the others or tell labels without error",
         ),
         (lambda: bunching(SENT.assign(score=0.5), threshold=1.0), "score: got 2000 rows, all equal"),
         (

@@ -49,6 +49,8 @@ def test_without_a_difference_the_power_is_the_level_and_it_grows_to_one():
         (lambda: auc_error(0.7, 0.5, 5), "positives: got 0.5; it must be 1 at least"),
         (lambda: exploration_plan(0, 100, **PLAN), r"epsilon: got 0; it must lie in \(0, 1\]"),
         (lambda: exploration_plan(0.1, 0, **PLAN), "requests: got 0"),
+        (lambda: exploration_plan(0.1, 9, value_old=np.nan, value_random=0.1), "value_old: got nan"),
+        (lambda: exploration_plan(0.1, 1000, **PLAN, difference=np.inf), "difference: got inf"),
         (
             lambda: exploration_plan(0.1, 1000, **PLAN, correlation=1),
             r"correlation: got 1; it must lie in \[0, 1\)",

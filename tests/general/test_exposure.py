@@ -49,6 +49,9 @@ def test_the_correlation_and_the_share_never_tried_again_are_those_of_the_counts
     finding = exposure_lockin(exposure_log(early, later), replicates=20)
     rows = finding.table.set_index("what")["estimate"]
     assert finding.estimate == pytest.approx(spearmanr(early, later).statistic)
+    # Bonett and Wright: on Fisher's scale the variance is (1 + rho^2 / 2) / (items - 3).
+    half = 1.959964 * np.sqrt((1 + finding.estimate**2 / 2) / 9)
+    assert np.arctanh(finding.ci) == pytest.approx(np.arctanh(finding.estimate) + half * np.array([-1, 1]))
     assert rows["shown early, never again (share)"] == pytest.approx(3 / 12)
     assert rows["Gini coefficient of exposure"] == pytest.approx(gini(early + later))
 
@@ -198,6 +201,39 @@ def test_the_standard_error_is_that_of_refitting_the_prediction_to_other_users()
     assert finding.se > 1.3 * plain.se
 
 
+def test_the_standard_error_counts_users_whose_own_rows_made_the_prediction():
+    # A user's rows that fitted the prediction and those compared with it are alike: a jackknife by user tells.
+    log, labels = explored_log(7, rows=3_000)
+    log["score"] += 2.0 * (log["item_id"] >= 40)
+    later = log.merge(labels)[
+        lambda rows: rows["ts"] >= log["ts"].min() + (log["ts"].max() - log["ts"].min()) / 2
+    ]
+    finding = explore_vs_exploit_gap(log, labels, rarely=0.5)
+
+    def gap(rows):
+        own = rows[~rows["explored"]]
+        weights = fit_logistic(own[["score"]], own["y"], penalty=0.0)
+        off = (rows["y"] - expit(weights[0] + weights[1] * rows["score"]))[rows["explored"]]
+        rare = rows["item_id"][rows["explored"]] >= 40
+        return off[rare].mean() - off[~rare].mean()
+
+    assert finding.estimate == pytest.approx(gap(later), abs=1e-6)
+    left = np.array([gap(later[later["user_id"] != user]) for user in later["user_id"].unique()])
+    jackknife = np.sqrt((len(left) - 1) * ((left - left.mean()) ** 2).mean())
+    assert finding.se == pytest.approx(jackknife, rel=0.05)
+
+
+def test_the_rarest_quarter_of_items_counts_as_seldom_shown():
+    # Items shown once, twice, three and four times in the first half; explored once to four times in the second.
+    item = np.r_[np.repeat(np.arange(4), np.arange(1, 5)), np.repeat(np.arange(4), np.arange(1, 5))]
+    log = pd.DataFrame({"request_id": range(20), "item_id": item, "user_id": range(20), "chance": 0.5})
+    log["explored"] = np.arange(20) >= 10
+    log["ts"] = START + pd.to_timedelta(np.where(log["explored"], 8, 0), unit="D")
+    labels = log[["request_id", "item_id"]].assign(y=np.arange(20) % 2)
+    finding = explore_vs_exploit_gap(log, labels, prediction="chance", rarely=0.25)
+    assert finding.table["rows"].tolist() == [1, 9]
+
+
 def test_only_explored_rows_are_compared():
     log, labels = explored_log(5)
     log["item_id"] = labels["item_id"] = np.random.default_rng(1).permutation(log["item_id"])
@@ -242,10 +278,32 @@ LOG, LABELS = explored_log(0, rows=400)
         ),
         (lambda: exposure_lockin(LOG, first_days=0), "first_days: got 0; it must lie above 0"),
         (lambda: exposure_lockin(LOG.assign(item_id=7)), "item_id: got 1 items"),
-        (lambda: exposure_lockin(LOG, LABELS.iloc[:100]), "outcomes: got none for .* rows that need one"),
+        (lambda: exposure_lockin(LOG, LABELS.iloc[:100]), "outcomes: got none for .* rows; each needs one"),
         (lambda: exposure_lockin(LOG, LABELS.assign(y=2)), "y: got 2 in outcomes; a label is 0 or 1"),
         (lambda: exposure_lockin(LOG, replicates=0), "replicates: got 0"),
         (lambda: exposure_lockin(LOG, alpha=1), "alpha: got 1"),
+        (
+            lambda: exposure_lockin(LOG.assign(ts=LOG["ts"].astype(str))),
+            "ts: got str in serving_log; it must be times with their zone",
+        ),
+        (
+            lambda: exposure_lockin(LOG.assign(explored=LOG["explored"].astype(str))),
+            "explored: got str in serving_log; it must be numbers",
+        ),
+        (lambda: exposure_lockin(LOG.assign(user_id=1), LABELS), "user_id: got one in all explored rows"),
+        (lambda: explore_vs_exploit_gap(LOG.assign(ts=1), LABELS), "ts: got int64 in serving_log"),
+        (
+            lambda: explore_vs_exploit_gap(LOG.assign(explored=2), LABELS),
+            "explored: got 2 in serving_log; a label is 0 or 1",
+        ),
+        (
+            lambda: explore_vs_exploit_gap(LOG.assign(user_id=1), LABELS, prediction="chance"),
+            "user_id: got one in all explored rows; an interval needs two at least",
+        ),
+        (
+            lambda: explore_vs_exploit_gap(LOG, LABELS.assign(y=1)),
+            "y: got 1 in every later row of the policy's own; name a prediction",
+        ),
         (lambda: exposure_lockin(LOG.assign(user_id=np.nan)), "user_id: got 400 missing"),
         (lambda: explore_vs_exploit_gap(LOG, LABELS.iloc[:0]), "outcomes: got no row"),
         (lambda: explore_vs_exploit_gap(LOG, LABELS.iloc[:9]), "outcomes: got none for"),

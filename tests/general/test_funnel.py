@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.general.funnel import _wilson, funnel_attribution, funnel_recall, recall_margin
 from toolkit.general.funnel_rows import refilter
-from toolkit.general.two_stage import favourites_kept, story_lift
+from toolkit.general.story_funnel import favourites_kept, story_lift
 from toolkit.world.company import tables
 from toolkit.world.mechanisms import MECHANISMS
 from toolkit.world.story import tell
@@ -201,7 +201,7 @@ def test_shown_candidates_without_an_outcome_are_counted_and_refused():
     frame, log, outcomes = funnel(requests=300)
     top = frame.loc[frame["rank"] == 1, ["request_id", "item_id"]].iloc[:7]
     left = outcomes.merge(top, how="left", indicator=True).query("_merge == 'left_only'")
-    with pytest.raises(ValueError, match="outcomes: got none for 7 of 300 shown candidates; each needs one"):
+    with pytest.raises(ValueError, match="outcomes: got none for 7 of 300 rows; each needs one"):
         funnel_attribution(frame, log, left, replicates=20)
 
 

@@ -305,7 +305,7 @@ LOG, LABELS = replay(30)
         (lambda a, b: (a.assign(f_now=3.0), b), {}, "f_now: got 3.0 in every row; a constant ranks nothing"),
         (lambda a, b: (pd.concat([a, a]), b), {}, "request_id, item_id: got .* repeated"),
         (lambda a, b: (a, pd.concat([b, b])), {}, "each must be in outcomes once"),
-        (lambda a, b: (a, b.iloc[:-2]), {}, "outcomes: got none for 2 impressions; each needs one"),
+        (lambda a, b: (a, b.iloc[:-2]), {}, "outcomes: got none for 2 of .* rows; each needs one"),
         (lambda a, b: (a, b.assign(y=2)), {}, "y: got 2 in outcomes; a label is 0 or 1"),
         (lambda a, b: (a, b.assign(y=1)), {}, "y: got 0 users with a 0 in a part of the judged rows; each"),
         (lambda a, b: (a.assign(explored=False), b), {}, "explored: got no row drawn at random"),

@@ -105,6 +105,17 @@ def test_iterations_a_year_and_the_curve():
         (lambda: days_needed(rate=0.1, lift=0.1, users=10, whole=0), "whole: got 0"),
         (lambda: iterations_a_year(-1), "days: got -1"),
         (lambda: iterations_a_year(0), "days: got 0 in all"),
+        (lambda: days_needed(rate=0.05, lift=0.05, users=-10), "users: got -10; it must lie above 0"),
+        (
+            lambda: days_needed(rate=0.05, lift=0.05, users=10, whole=2.5),
+            "whole: got 2.5; it must be a whole",
+        ),
+        (lambda: sample_size(0.9, 0.5), "lift: got 0.5 over a rate of 0.9; no more than all users can act"),
+        (
+            lambda: sample_size(0.1, 0.1, power=0.04),
+            "power: got 0.04; it must lie strictly between 0.05 and 1",
+        ),
+        (lambda: power_curve(half_life=7, points=0), "points: got 0"),
     ],
 )
 def test_bad_settings_are_refused_by_name_value_and_rule(call, message):

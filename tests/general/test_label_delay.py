@@ -31,9 +31,13 @@ def read(log, outcomes, delays, *, as_of=END, closes=30.0, rng=0, **settings):
     return label_maturity(log, came, as_of=as_of, **settings)
 
 
-def test_completeness_is_statsmodels_kaplan_meier():
+@pytest.mark.parametrize("whole_days", [False, True])
+def test_completeness_is_statsmodels_kaplan_meier(whole_days):
     log, outcomes = experiment()
     came = labels_in(log, outcomes, as_of=END, mean_delay={"control": 2.0, "treatment": 3.0})
+    if whole_days:
+        # Many conversions and ends of observation at equal times: who is at risk at a tie then matters.
+        log["ts"], came["label_ts"] = log["ts"].dt.floor("D"), came["label_ts"].dt.floor("D")
     finding = label_maturity(log, came, as_of=END, ages=[1, 4, 12], replicates=20)
     rows = log.merge(came, how="left")
     age = (END - rows["ts"]) / pd.Timedelta("1D")
@@ -76,6 +80,21 @@ def test_a_slower_treatment_looks_losing_and_the_ripe_lift_wins():
     assert quiet.verdict.startswith("Ripe: labels in hand")
 
 
+def test_a_bias_is_let_pass_below_a_quarter_of_the_lift_s_own_error_and_no_further():
+    log, outcomes = experiment(8000, rate=0.1, users=1600)
+    for slower in (0.1, 0.15, 0.35, 0.45):
+        finding = read(log, outcomes, {"control": 0.1, "treatment": 0.1 + slower}, ages=[13], replicates=100)
+        row = finding.table.iloc[-1]
+        # An interval of 95% is 2 x 1.96 errors wide, up to the draws' own shape: hence the room.
+        ratio = abs(finding.estimate) / ((row["high"] - row["low"]) / 3.92)
+        if slower < 0.2:
+            assert ratio < 0.25
+            assert finding.verdict.startswith("Ripe enough")
+        else:
+            assert 0.25 < ratio < 0.6
+            assert finding.verdict.startswith("Not ripe")
+
+
 @pytest.mark.slow
 def test_equal_delays_ring_once_in_twenty_and_the_ripe_lift_s_interval_covers():
     replicas = 110
@@ -104,6 +123,20 @@ def test_any_frame_gives_the_same_finding(kind):
     ours = label_maturity(log, came, as_of=END, ages=[2, 9], replicates=20)
     theirs = label_maturity(given(log), given(came), as_of=END, ages=[2, 9], replicates=20)
     assert theirs.table["lift"].tolist() == pytest.approx(ours.table["lift"].tolist())
+
+
+def test_a_log_of_a_day_has_ages_of_its_own_and_ids_may_be_text():
+    log, outcomes = experiment(n=2000, rate=0.5)
+    log["ts"] = START + (log["ts"] - START) / 14
+    for frame in (log, outcomes):
+        frame["request_id"] = "r" + frame["request_id"].astype(str)
+    log["user_id"] = "u" + log["user_id"].astype(str)
+    finding = read(
+        log, outcomes, {"control": 0.1, "treatment": 0.1}, as_of=START + pd.Timedelta("1D"), replicates=20
+    )
+    ages = finding.table["label age, days"]
+    assert len(ages) == 8
+    assert 0.09 < ages.iloc[0] < ages.iloc[-1] < 1
 
 
 def test_labels_come_when_they_are_due_and_closed_ones_stay_closed():
@@ -156,6 +189,8 @@ def told(log=LOG, came=CAME, **settings):
         (lambda: labels_in(LOG, OUTCOMES, as_of=END, mean_delay={"control": 1.0}), "mean_delay: got arms"),
         (lambda: labels_in(LOG, OUTCOMES, as_of=END, mean_delay={"control": 0.0}), "mean_delay: got 0.0"),
         (lambda: labels_in(LOG, OUTCOMES, as_of=END, mean_delay={"control": 1.0}, closes=0), "closes: got 0"),
+        (lambda: label_maturity(LOG, CAME, as_of="soon"), "as_of: got 'soon'; it must be a time"),
+        (lambda: label_maturity(LOG, CAME, as_of=END, replicates=0), "replicates: got 0"),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

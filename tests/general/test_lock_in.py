@@ -92,6 +92,9 @@ def test_the_loss_over_a_horizon_is_that_of_its_story():
     told = exploration / 2 * 0.05 + (1 - exploration) * 0.05 * (starts_wrong * freed / horizon).mean()
     assert loss_over_horizon(0.10, 0.05, exploration, horizon) == pytest.approx(told, rel=0.03)
     assert loss_over_horizon(0.10, 0.05, 0.0, horizon) == pytest.approx(lock_in_loss(0.10, 0.05))
+    # All at random: half of the difference, whoever leads. One impression: no time to be freed.
+    assert loss_over_horizon(0.10, 0.05, 1.0, horizon) == pytest.approx(0.025)
+    assert loss_over_horizon(0.10, 0.05, 0.4, 1) == pytest.approx(0.2 * 0.05 + 0.6 * 0.05 / 3)
 
 
 @pytest.mark.parametrize("horizon", [1_000, 10_000, 1_000_000])

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 from scipy.special import expit
-from scipy.stats import kstest
+from scipy.stats import kstest, pearsonr
 
 from toolkit.general.coverage import (
     audit_sample,
@@ -68,6 +68,23 @@ def test_the_gain_of_a_moderation_loop_is_its_multiplier(kappa, audit):
     assert abs(np.mean([one.table["estimate"][2] for one in found])) < abs(truth)
 
 
+def test_the_table_is_that_of_least_squares_and_of_pearson():
+    weeks = series(-0.5, 2, weeks=30)
+    weeks["labels"] += np.random.default_rng(0).normal(0, 0.05, 30)
+    finding = loop_gain(weeks)
+    x, labels = np.log(weeks["coverage"] / (1 - weeks["coverage"])).to_numpy(), weeks["labels"].to_numpy()
+    fit = sm.OLS(x[1:], sm.add_constant(x[:-1])).fit()
+    assert finding.se == pytest.approx(fit.bse[1])
+    assert finding.ci == pytest.approx(fit.conf_int()[1])
+    rows = finding.table.set_index("what")
+    for name, pair in (
+        ("labels with the same week's coverage, correlation", pearsonr(labels, x)),
+        ("next week's coverage with labels, correlation", pearsonr(x[1:], labels[:-1])),
+    ):
+        assert rows.loc[name, "estimate"] == pytest.approx(pair.statistic)
+        assert rows.loc[name, ["low", "high"]].tolist() == pytest.approx(list(pair.confidence_interval()))
+
+
 def test_verdicts_name_what_the_interval_leaves():
     assert "pushes coverage back; a shock halves" in loop_gain(series(-0.73, 1)).verdict
     assert "No loop is measurable" in loop_gain(series(0.0, 1)).verdict
@@ -81,6 +98,20 @@ def test_the_correction_does_not_declare_a_settled_loop_unstable():
     finding = loop_gain(weeks)
     assert finding.table["estimate"][0] > -1
     assert finding.estimate >= -1
+
+
+def test_where_there_is_little_but_the_loop_the_estimate_stays_in_its_interval():
+    # Coverage swings into its level without a shock: halving after infinitely many retrains would be absurd.
+    finding = loop_gain(moderated_weeks(weeks_of_coverage(90, weeks=14, start=0.5), messages=10**9))
+    assert finding.ci[0] <= finding.estimate <= finding.ci[1]
+    assert "inf" not in finding.verdict
+
+
+def test_without_an_audit_the_gain_is_the_same_and_the_table_lacks_the_audit_alone():
+    weeks = series(-0.5, 0)
+    bare, full = loop_gain(weeks.drop(columns="recall")), loop_gain(weeks)
+    assert (bare.estimate, bare.ci) == (full.estimate, full.ci)
+    assert set(full.table["what"]) - set(bare.table["what"]) == {"audited recall on the week before's"}
 
 
 def test_rows_may_come_in_any_order_and_labels_that_don_t_move_are_left_out():
@@ -137,7 +168,11 @@ AUDIT = audit_sample(np.linspace(0, 0.5, 5), rows=200)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: loop_gain(WEEKS.drop(columns="recall")), "weekly: got columns .*; it must have recall"),
+        (lambda: loop_gain(WEEKS.drop(columns="labels")), "weekly: got columns .*; it must have labels"),
+        (
+            lambda: loop_gain(WEEKS.assign(ts=WEEKS["ts"].astype(str))),
+            "ts: got str in weekly; it must be times",
+        ),
         (lambda: loop_gain(WEEKS.head(11)), "weekly: got 11 rows; a loop's gain needs 12 at least"),
         (lambda: loop_gain(WEEKS.drop(index=20)), "ts: got steps from 7 days .* to 14 days"),
         (lambda: loop_gain(pd.concat([WEEKS, WEEKS.head(1)])), "ts: got 1 repeated of 53"),
@@ -149,6 +184,12 @@ AUDIT = audit_sample(np.linspace(0, 0.5, 5), rows=200)
         (lambda: reports_vs_prevalence(AUDIT.drop(columns="y")), "audit: got columns .*; it must have y"),
         (lambda: reports_vs_prevalence(AUDIT.head(300)), "ts: got 2 weeks; a trend needs three"),
         (lambda: reports_vs_prevalence(AUDIT.assign(reported=0)), "reported: got no 1 in 1,000 rows"),
+        (
+            lambda: reports_vs_prevalence(AUDIT.assign(y=(AUDIT.index == 0).astype(int))),
+            "y: got 1 in a single week only; a rate's trend needs two at least",
+        ),
+        (lambda: reports_vs_prevalence(AUDIT.assign(user_id=1)), "user_id: got one in all rows"),
+        (lambda: reports_vs_prevalence(AUDIT.assign(ts=1)), "ts: got int64 in audit; it must be times"),
         (lambda: reports_vs_prevalence(AUDIT.assign(y=2)), "y: got 2 in audit; a label is 0 or 1"),
         (lambda: reports_vs_prevalence(AUDIT.assign(user_id=None)), "user_id: got 1000 missing"),
     ],

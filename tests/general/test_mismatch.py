@@ -174,20 +174,21 @@ def test_any_frame_gives_the_same_answer():
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
-        ({"x1": 1.0}, {}, "x1: got one value in all rows; a feature must vary"),
+        ({"x1": 0.1}, {}, "x1: got one value in all rows; a feature must vary"),
         ({"x1": np.nan}, {}, "x1: got 300 missing of 300; reference must be complete"),
         ({"y": np.inf}, {}, "y: got inf in reference; it must be finite"),
         ({}, {"features": []}, "features: got none"),
         ({}, {"features": ["x3"]}, "it must have x3"),
-        ({}, {"features": ["x1", "x1b"]}, "features: got columns from which no weights can be made"),
+        ({}, {"features": ["x1", "x1b"]}, "no weights can be made: x1b; each must say what the others don't"),
+        ({}, {"features": ["x2", "x1", "sum"]}, "no weights can be made: sum; each must say"),
         ({}, {"alpha": 1}, "alpha: got 1; it must lie strictly between 0 and 1"),
     ],
 )
 def test_bad_input_is_refused(change, settings, message):
     old, new = populations(np.random.default_rng(7))
     old, new = (
-        old.assign(x1b=2 * old["x1"], **change),
-        new.assign(x1b=2 * new["x1"], **({"x1": 1.0} if change.get("x1") == 1.0 else {})),
+        frame.assign(x1b=2 * frame["x1"], sum=frame["x1"] - 3 * frame["x2"] + 1e6, **there)
+        for frame, there in ((old, change), (new, {"x1": 0.1} if change.get("x1") == 0.1 else {}))
     )
     with pytest.raises(ValueError, match=message):
         shift_split(old, new, **{"features": FEATURES, **settings})
@@ -197,5 +198,7 @@ def test_features_that_tell_the_populations_apart_are_refused():
     old, new = populations(np.random.default_rng(8), shift=50.0)
     with pytest.raises(ValueError, match="they tell the populations apart perfectly"):
         shift_split(old, new, features=FEATURES)
+    with pytest.raises(ValueError, match="no weights can be made: 2 for 2 rows"):
+        shift_split(old.head(1), new.head(1), features=FEATURES)
     with pytest.raises(ValueError, match="reference: got no row"):
         shift_split(old.head(0), new, features=FEATURES)

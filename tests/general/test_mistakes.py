@@ -23,6 +23,8 @@ def test_labels_where_wrong_are_the_outline_s_three_products():
     assert labels_where_wrong("traffic", error=unseen, **SCALE) == pytest.approx(0, abs=1e-9)
     explored = labels_where_wrong("explored", error=unseen, exploration=0.02, **SCALE)
     assert explored == pytest.approx(0.02 * 0.05 * 50_000)
+    # Shown at its own share either way, exploration neither adds nor takes away.
+    assert labels_where_wrong("explored", error=0.0, exploration=0.4, **SCALE) == pytest.approx(0.05 * 50_000)
     for error in (unseen, 2.0):
         assert labels_where_wrong("pipeline", error=error, pipeline=500, **SCALE) == pytest.approx(0.05 * 500)
     assert labels_where_wrong("traffic", error=2.0, **SCALE) == pytest.approx(50_000 * shown_share(0.05, 2.0))

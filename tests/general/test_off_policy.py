@@ -276,6 +276,16 @@ LOG = moved_target(0.2, epsilon=0.3).log(200)
             "q_target: got one of q_logged and q_target",
         ),
         (lambda: value_estimates([1, 0], [1, -1]), "weights: got -1.0; a weight is finite and not negative"),
+        (lambda: value_estimates([1, 0], [1, 1, 1]), r"weight: got shape \(3,\) for 2 rewards; one each"),
+        (lambda: value_estimates([1, np.nan], [1, 1]), "y: got nan; it must be finite"),
+        (
+            lambda: value_estimates([1, 0], [1, 1], q_logged=[1], q_target=[1, 1]),
+            r"q_logged: got shape \(1,\) for 2 rewards",
+        ),
+        (
+            lambda: value_estimates([1, 0], [1, 1], clusters=["a", None]),
+            "clusters: got 2, 1 of them missing, for 2 rows; one each",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

@@ -1,9 +1,10 @@
 """The population stability index is the one by hand, and its distribution that of simulated samples."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from toolkit.general.psi import psi, psi_distribution, psi_interval
+from toolkit.general.psi import psi, psi_distribution, psi_interval, value_codes
 
 
 def test_psi_by_hand():
@@ -46,3 +47,16 @@ def test_the_interval_inverts_the_distribution():
     at = 5000 * noise
     exact, rooted = psi_interval(at, noise), psi_interval(at * (1 + 1e-6), noise)
     assert exact == pytest.approx(rooted, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: psi_interval(-1, 0.1), "value: got -1"),
+        (lambda: psi_interval(0.1, 0), "noise: got 0; it must lie above 0"),
+        (lambda: value_codes(pd.Series([None, {"a": 1}]), "tags"), "tags: got a dict in each row"),
+    ],
+)
+def test_bad_input_is_refused_by_name_value_and_rule(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -117,6 +117,9 @@ def test_where_the_slice_errs_it_errs_for_the_new_score():
             "positives: got 1; it must lie strictly",
         ),
         (lambda: correlations_outside_slice(0.5, 0.4, 1.0, p=0.1), "between: got 1.0; it must lie strictly"),
+        (lambda: correlations_outside_slice(0.9, -0.9, 0.9, p=0.5), "slice_new: got -0.9 with slice_old 0.9"),
+        (lambda: correlations_in_slice(2, 2, 2, p=0.5), r"r_old: got 2.0; a correlation lies in \[-1, 1\]"),
+        (lambda: compare_in_slice(0.5, 0.4, 0.3, p=1e-9), "p: got 1e-09; it must be 1e-06 at least"),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

@@ -9,7 +9,7 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
 from toolkit.general.mismatch import effective_sample_size
-from toolkit.general.selection import selection_audit
+from toolkit.general.selection import _selection_verdict, selection_audit
 from toolkit.resampling import bootstrap
 
 
@@ -167,3 +167,14 @@ LOG = company(600)
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_verdict_sets_the_log_against_the_slice_not_against_the_weighted_rows():
+    ends = [(0.0, 0.02), (-0.03, 0.05), (-0.03, -0.01)]
+    told = _selection_verdict(np.array([0.01, 0.01, -0.02]), ends, (0.01, 0.05))
+    assert told == (
+        "The log prefers the new model (new less old +0.010), the exploration slice the old one (-0.020): "
+        "believe the slice."
+    )
+    told = _selection_verdict(np.array([0.03, -0.01, 0.01]), ends, (0.01, 0.03))
+    assert told.startswith("Selection flatters the new model")

@@ -174,6 +174,7 @@ LOG = shadow(users=20)
         (lambda: staleness_curve(LOG, within="-1D"), "within: got '-1D'"),
         (lambda: staleness_curve(LOG, alpha=1), "alpha: got 1"),
         (lambda: staleness_curve(LOG.assign(user_id=1)), "clusters: got 1"),
+        (lambda: staleness_curve(LOG, replicates=0), "replicates: got 0"),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

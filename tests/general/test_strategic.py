@@ -17,6 +17,7 @@ from toolkit.general.strategic import (
     stable_model,
     weeks_of_messages,
 )
+from toolkit.world.policies import fit_logistic
 
 
 def test_retraining_converges_to_the_stable_model_which_is_not_the_best():
@@ -115,6 +116,24 @@ def test_messages_have_the_tables_columns_and_their_labels():
     assert set(wrong["rule"]) == {"it is missing"}, "only columns that these messages don't need are missing"
 
 
+def test_only_bad_messages_of_senders_who_have_learned_move_and_by_the_budget():
+    moved, labels = weeks_of_messages(weeks=4, messages=20_000, users=50_000, pace=0.25, rng=3)
+    still = weeks_of_messages(weeks=4, messages=20_000, users=50_000, pace=0.25, budget=0.0, rng=3)[0]
+    bad = labels["y"].to_numpy() == 1
+    by = (still["f_links"] - moved["f_links"]).round(9)
+    assert (by[~bad] == 0).all()
+    assert set(by[bad]) == {0.0, 1.0}
+    # A quarter of those who haven't yet learns each week, from the second on: .8 (1 - .75^week) have.
+    week = np.repeat(np.arange(4), 20_000)
+    for one in range(4):
+        share, n = 0.8 * (1 - 0.75**one), (bad & (week == one)).sum()
+        assert by[bad & (week == one)].mean() == pytest.approx(
+            share, abs=4 * (share * (1 - share) / n) ** 0.5
+        )
+    weights = fit_logistic(still[["f_links", "f_account_age"]], labels["y"], penalty=0.0)
+    assert weights == pytest.approx([-2, 1, 1], abs=0.05)
+
+
 def test_without_a_budget_messages_don_t_change():
     first = weeks_of_messages(budget=0.0, rng=5)[0]
     assert (first["f_links"].groupby(first["ts"].dt.isocalendar().week).mean().abs() < 0.08).all()
@@ -135,6 +154,9 @@ def test_without_a_budget_messages_don_t_change():
         (lambda: after_launch(budget=-1, strategic=1, mutable=True, retrained=True), "budget: got -1"),
         (lambda: after_launch(budget=1, strategic=1, mutable=True, retrained=True, gain=0), "gain: got 0"),
         (lambda: after_launch(budget=1, strategic=1, mutable=True, retrained=True, weeks=0), "weeks: got 0"),
+        (lambda: flagged_share(np.nan), "threshold: got nan"),
+        (lambda: senders(threshold=np.inf), "threshold: got inf"),
+        (lambda: weeks_of_messages(budget=-1), "budget: got -1; it must not be negative"),
         (lambda: senders(messages=0), "messages: got 0"),
         (lambda: senders(budget=-1), "budget: got -1"),
         (lambda: weeks_of_messages(pace=2), "pace: got 2"),

@@ -101,3 +101,48 @@ FRAME = pd.DataFrame({"user_id": np.arange(40), "a": np.arange(40.0)})
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_ties_shrink_the_null_to_that_of_shuffled_labels():
+    rng = np.random.default_rng(3)
+    y, score = np.r_[np.ones(40), np.zeros(60)], np.r_[np.zeros(80), np.ones(15), np.full(5, 2.0)]
+    areas = [auc(y, rng.permutation(score)) for _ in range(4000)]
+    assert np.std(areas) == pytest.approx(mann_whitney_se(40, 60, ties=[80, 15, 5]), rel=0.04)
+    assert mann_whitney_se(40, 60, ties=np.ones(100)) == mann_whitney_se(40, 60)
+
+
+def test_a_flag_that_stands_still_rings_once_in_twenty_not_never():
+    rng, rang = np.random.default_rng(4), 0
+    for seed in range(150):
+        before, after = (pd.DataFrame({"flag": rng.random(400) < 0.1}) for _ in range(2))
+        rang += two_sample_auc(before, after, cluster=None, iterations=2, rng=seed).p <= 0.05
+    # Without counting ties it rang once in 200. Three standard errors.
+    assert rang / 150 == pytest.approx(0.05, abs=0.053)
+    assert rang >= 3
+
+
+def test_a_column_of_one_value_tells_nothing():
+    frame = pd.DataFrame({"plan": ["a"] * 200})
+    finding = two_sample_auc(frame, frame, cluster=None)
+    assert (finding.estimate, finding.p) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, np.inf] * 100, "x: got an infinite number; it must be finite or missing"),
+        (pd.date_range("2026-03-02", periods=200), "x: got datetime64.*; a time always moves"),
+        ([[1]] * 200, "x: got a list in each row; it must be one value"),
+    ],
+)
+def test_columns_that_no_classifier_can_take_are_refused(values, message):
+    frame = pd.DataFrame({"x": values})
+    with pytest.raises(ValueError, match=message):
+        two_sample_auc(frame, frame, cluster=None)
+
+
+def test_sizes_of_ties_are_checked():
+    with pytest.raises(
+        ValueError, match=r"ties: got \[150.0\]; sizes are 1 at least, and add up to 100 at most"
+    ):
+        mann_whitney_se(40, 60, ties=[150])

@@ -1,4 +1,4 @@
-"""A light ranker in front: closed forms against SciPy, the simulated funnel against theory, FooBar's own."""
+"""A light ranker in front: closed forms against SciPy, the simulated funnel against theory."""
 
 import numpy as np
 import pytest
@@ -8,26 +8,14 @@ from scipy.stats import multivariate_normal, norm
 from toolkit.general.two_stage import (
     correlation_for,
     correlations_with_quality,
-    distilled,
     favourite_survives,
-    favourites_kept,
     gains_by_width,
-    lifts_by_width,
     light_correlation,
     recall,
     rewards_behind,
-    story_lift,
 )
-from toolkit.world import Settings
-from toolkit.world.mechanisms import MECHANISMS
-from toolkit.world.story import tell
 
 PASSED = [5, 25, 500]
-
-
-@pytest.fixture(scope="module")
-def small():
-    return tell(Settings(items=200, requests=400, days=33))
 
 
 @pytest.mark.parametrize(
@@ -145,31 +133,6 @@ def test_what_passed_shrinks_what_the_light_ranker_knows_and_flatters_the_newcom
     assert seen["passed"] > seen["all"] + 0.05
 
 
-def test_the_story_s_lift_is_the_story_s_own_where_the_funnel_is(small):
-    production = frozenset(MECHANISMS)
-    for model in ("leaky", "point-in-time"):
-        assert story_lift(small, model=model) == pytest.approx(small.lift(production, model=model))
-        assert story_lift(small, model=model, keep=20) == pytest.approx(
-            small.lift(production - {"light_ranker"}, model=model)
-        )
-    assert story_lift(small, model="leaky", keep=1) == pytest.approx(0)
-
-
-def test_the_leaky_model_gains_a_little_at_two_candidates_and_from_there_on_falls():
-    lifts = lifts_by_width(tell()).set_index(["model", "keep"])["lift"]["leaky"]
-    assert lifts[1] == 0 < lifts[2]
-    assert lifts.loc[2:].is_monotonic_decreasing
-    assert lifts[3] < 0
-
-
-def test_a_distilled_light_ranker_keeps_more_favourites_and_an_identical_one_all(small):
-    light = distilled(small, model="point-in-time")
-    before = favourites_kept(small, model="point-in-time")
-    assert favourites_kept(small, model="point-in-time", light=light) > before + 0.02
-    own = small.scores("point-in-time", frozenset(MECHANISMS))
-    assert favourites_kept(small, model="point-in-time", keep=1, light=own) == 1
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -191,12 +154,7 @@ def test_bad_settings_are_refused_by_name_value_and_rule(call, message):
         call()
 
 
-def test_more_candidates_than_a_request_has_are_refused(small):
-    with pytest.raises(ValueError, match="keep: got 21; a request has 20 candidates"):
-        story_lift(small, model="leaky", keep=21)
-
-
-def test_the_frames_for_charts_hold_what_the_functions_say(small):
+def test_the_frames_for_charts_hold_what_the_functions_say():
     gains = gains_by_width(perfect=True, retrained=True, passed=[5, 500]).set_index(["funnel", "passed"])[
         "gain"
     ]
@@ -204,5 +162,3 @@ def test_the_frames_for_charts_hold_what_the_functions_say(small):
     assert gains["filtered", 5] == pytest.approx(behind[0])
     # With everything passing there is no funnel.
     assert gains["filtered", 500] == pytest.approx(gains["unfiltered", 500])
-    lifts = lifts_by_width(small, keeps=[1, 20]).set_index(["model", "keep"])["lift"]
-    assert lifts["leaky", 20] == story_lift(small, model="leaky", keep=20)

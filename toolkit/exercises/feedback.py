@@ -17,20 +17,29 @@ def _smallest_window() -> float:
 
 EXERCISES = {
     "exploration": Exercise(
-        "Two new items, clicked .10 and .05 of the time, compete for 10,000 impressions, and a click that "
+        "Two new items, clicked .08 and .06 of the time, compete for 100,000 impressions, and a click that "
         "only exploration can bring frees a better item from behind a worse one. Which share of exploration loses "
         "the fewest clicks to lock-in and exploration together? Give a share, to three decimals.",
-        lambda: best_exploration(0.10, 0.05, 10_000),
-        0.0015,
+        lambda: best_exploration(0.08, 0.06, 100_000),
+        0.0007,
         "Exploration costs in proportion to its share, lock-in in inverse proportion to it; the best share is about "
         "twice the root of the chance of a wrong start over the better item's clicks in the whole horizon.",
         (
             Hint(
-                lambda: best_exploration(0.10, 0.05, 1_000),
-                "That is the best share for a thousand impressions. A longer horizon spreads the wait.",
+                lambda: best_exploration(0.08, 0.06, 10_000),
+                "That is the best share for ten thousand impressions. A longer horizon spreads the wait.",
+                0.002,
+            ),
+            Hint(
+                lambda: 2 * np.sqrt(worse_locked_in(0.08, 0.06) / (0.06 * 100_000)),
+                "That waits for clicks on the worse item. Whose click ends its lead?",
             ),
             Hint(0.0, "Without exploration a wrong start lasts for the whole horizon."),
-            Hint(lambda: worse_locked_in(0.10, 0.05), "That is how often the worse item starts in the lead."),
+            Hint(
+                lambda: worse_locked_in(0.08, 0.06),
+                "That is how often the worse item starts in the lead.",
+                0.002,
+            ),
             Hint(
                 0.1,
                 "That share frees the better item soon, and goes on costing for the rest of the horizon.",
@@ -39,8 +48,8 @@ EXERCISES = {
         ),
     ),
     "kappa": Exercise(
-        "Learning saturates without a threshold (steepness 1). How many times the labels that give half coverage must "
-        "reports without a model be, for the loop to settle at a coverage of .8?",
+        "Learning saturates without a threshold (steepness 1). For the loop to settle at a coverage of .8, how many "
+        "reports must there be without a model, in units of the labels that give half coverage?",
         lambda: kappa_for(0.8),
         0.2,
         "At a coverage of .8 only a fifth of the reports are left, and it takes four units of labels to cover so much.",
@@ -56,8 +65,8 @@ EXERCISES = {
         ),
     ),
     "best_model": Exercise(
-        "A coin comes up with chance 1/2 + (.1 + .25 theta) x for a model that predicts 1/2 + theta x. Which theta has the "
-        "least squared error on the data that it makes itself? To two decimals.",
+        "A coin comes up with chance 1/2 + (.1 + .25 theta) x, where x is +1 or -1, for a model that predicts "
+        "1/2 + theta x. Which theta has the least squared error on the data that it makes itself? To two decimals.",
         lambda: best_model(0.1, 0.25),
         0.006,
         "Retraining stops at a smaller model, which is right about its own data; the best one also makes its data easier to predict.",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 
 
 def looks_by_day(
@@ -163,12 +163,9 @@ def _joined(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The experiment's users, and their impressions' outcomes since they were assigned."""
     users = read_columns(assignments, "assignments", ["experiment", "user_id", "arm", "ts"])
-    key = ["request_id", "item_id"]
+    columns = [*IMPRESSION, "user_id", "ts"]
     shown = read_columns(
-        serving_log, "serving_log", [*key, "user_id", "ts"], key=key, optional=["arm"], missing=["arm"]
-    )
-    labels = read_columns(
-        outcomes, "outcomes", [*key, value], key=key, numbers=[value], optional=["label_ts"]
+        serving_log, "serving_log", columns, key=IMPRESSION, optional=["arm"], missing=["arm"]
     )
     users = users[users["experiment"] == experiment]
     if users.empty:
@@ -188,9 +185,6 @@ def _joined(
             f"arm: got {row['served']!r} in serving_log for user {row['user_id']}, who is assigned to "
             f"{row['arm']!r}; both must name one arm"
         )
-    events = events.merge(labels, on=key, how="left")
-    lost = events[value].isna().sum()
-    if lost:
-        raise ValueError(f"outcomes: got none for {lost:,} impressions; each needs one")
+    events = with_outcomes(events, outcomes, value=value, label=False, optional=["label_ts"])
     known = events["ts"] if "label_ts" not in events else events[["ts", "label_ts"]].max(axis=1)
     return users, events.assign(known=known)

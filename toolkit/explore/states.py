@@ -113,7 +113,9 @@ def _compute(demo: Demo) -> dict[tuple[Value, ...], State]:
             break
     cores, rest = 1, grid[len(found) :]
     if rest:
-        cores = os.cpu_count() or 1
+        import joblib
+
+        cores = joblib.cpu_count()
         found += _in_parallel(demo, rest, cores) if cores > 1 else [demo.compute(values) for values in rest]
     seconds = time.perf_counter() - start
     _say(f"{demo.name}: {len(grid)} states in {seconds:.1f} s on {cores} core{'s' * (cores > 1)}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toolkit.rules import number
+from toolkit.rules import count, number
 
 __all__ = [
     "aged_auc",
@@ -73,6 +73,8 @@ def aged_auc(correlation: float, *, age: Any, half_life: float) -> Any:
     (0.83, 0.659)
     """
     number("half_life", half_life, above=0)
+    if not abs(number("correlation", correlation)) <= 1:
+        raise ValueError(f"correlation: got {correlation!r}; it must lie in [-1, 1]")
     ages = np.asarray(age, dtype=float)
     if not (ages >= 0).all():
         raise ValueError(f"age: got {ages[~(ages >= 0)].flat[0]}; it must not be negative")
@@ -143,6 +145,7 @@ def sawtooth(
     number("period", period, above=0)
     number("until", until, above=0)
     _not_negative("delay", delay)
+    count("points", points, least=2)
     replaced = np.arange(1, math.floor(until / period) + 1) * float(period)
     grid = np.linspace(0, until, points)
     grid = grid[~np.isin(grid, replaced)]
@@ -156,7 +159,14 @@ def sawtooth(
 
 
 def retraining_costs(
-    ages: Any, losses: Any, *, periods: Any, value: float, cost: float, delay: float = 0.0
+    ages: Any,
+    losses: Any,
+    *,
+    periods: Any,
+    value: float,
+    cost: float,
+    delay: float = 0.0,
+    width: float = 0.0,
 ) -> pd.DataFrame:
     """What each retraining period costs: staleness, the loss averaged over the ages served, and training.
 
@@ -173,6 +183,10 @@ def retraining_costs(
         What one training costs, in the same money.
     delay : float
         Age at which a model begins to serve.
+    width : float
+        0 for losses at exact ages. Otherwise the width of an age bin, as in the table of
+        `staleness_curve` (1 for ages in whole units): a loss is then the mean of the bin that begins
+        at its age, and a model that serves for a day is of age 0 all day.
 
     Returns
     -------
@@ -190,22 +204,30 @@ def retraining_costs(
     >>> costs = retraining_costs([0, 1, 4], [0.0, 0.02, 0.08], periods=[1, 2, 4], value=100, cost=2)
     >>> costs.round(2).values.tolist()
     [[1.0, 0.01, 1.0, 2.0, 3.0], [2.0, 0.02, 2.0, 1.0, 3.0], [4.0, 0.04, 4.0, 0.5, 4.5]]
+
+    Measured in days, a model that is replaced daily loses nothing against its own age 0:
+
+    >>> retraining_costs([0, 1], [0.0, 0.02], periods=[1, 2], value=100, cost=2, width=1)["loss"].tolist()
+    [0.0, 0.01]
     """
     known, lost = np.asarray(ages, dtype=float), np.asarray(losses, dtype=float)
     if known.shape != lost.shape or known.ndim != 1 or len(known) < 2 or not (np.diff(known) > 0).all():
         raise ValueError(f"ages: got {known.tolist()}; they must ascend, two at least, with one loss each")
-    wanted = np.asarray(periods, dtype=float)
+    if not np.isfinite(lost).all():
+        raise ValueError(f"losses: got {lost[~np.isfinite(lost)][0]}; each must be finite")
+    wanted = np.atleast_1d(np.asarray(periods, dtype=float))
     if not (wanted > 0).all() or not wanted.size:
         raise ValueError(f"periods: got {wanted.tolist()}; each must be positive")
     _not_negative("value", value)
     _not_negative("cost", cost)
     _not_negative("delay", delay)
-    if delay < known[0] or delay + wanted.max() > known[-1]:
+    _not_negative("width", width)
+    if delay < known[0] or delay + wanted.max() > known[-1] + width:
         raise ValueError(
             f"periods: got ages from {delay:g} to {delay + wanted.max():g}; the curve was measured from "
-            f"{known[0]:g} to {known[-1]:g}"
+            f"{known[0]:g} to {known[-1] + width:g}"
         )
-    mean = np.array([_mean_between(known, lost, delay, delay + period) for period in wanted])
+    mean = np.array([_mean_between(known, lost, delay, delay + period, width) for period in wanted])
     costs = pd.DataFrame({"period": wanted, "loss": mean})
     costs["staleness"] = value * costs["loss"]
     costs["training"] = cost / costs["period"]
@@ -213,8 +235,12 @@ def retraining_costs(
     return costs
 
 
-def _mean_between(x: np.ndarray, y: np.ndarray, low: float, high: float) -> float:
-    """The mean of a piecewise straight curve between two of its arguments."""
+def _mean_between(x: np.ndarray, y: np.ndarray, low: float, high: float, width: float) -> float:
+    """The mean of a piecewise straight curve between two of its arguments, or of one in steps of a width."""
+    if width:
+        begins = x[0] + width * np.arange(math.ceil((x[-1] - x[0]) / width + 1))
+        inside = np.clip(np.minimum(begins + width, high) - np.maximum(begins, low), 0, None)
+        return float(inside @ np.interp(begins, x, y) / (high - low))
     corners = np.r_[low, x[(x > low) & (x < high)], high]
     return float(np.trapezoid(np.interp(corners, x, y), corners) / (high - low))
 

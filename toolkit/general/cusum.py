@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from scipy.stats import norm, t
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.rules import level, number
+from toolkit.rules import count, level, number
 
-__all__ = ["cusum", "cusum_limit", "run_length", "threshold_run_length"]
+__all__ = ["cusum", "cusum_limit", "false_alarm_chance", "run_length", "threshold_run_length"]
 
 # Gauss and Legendre's points on the sum's range: the integrand is smooth inside.
+_NEVER = 1e10
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 
 
@@ -22,7 +24,8 @@ def run_length(*, slack: float, limit: float, shift: float = 0.0) -> float:
     """The mean number of values until a two-sided CUSUM rings (average run length, ARL).
 
     Each side adds up what exceeds the slack and never falls below 0; it rings when a sum exceeds
-    the limit. Solved as an integral equation, not simulated. Values are independent and normal.
+    the limit. Solved as an integral equation, not simulated; infinite where it is beyond 1e10. Values
+    are independent and normal, their mean and spread known.
 
     Parameters
     ----------
@@ -40,11 +43,12 @@ def run_length(*, slack: float, limit: float, shift: float = 0.0) -> float:
     >>> round(run_length(slack=0.5, limit=5)), round(run_length(slack=0.5, limit=5, shift=1.0), 1)
     (465, 10.4)
     """
-    number("slack", slack, above=-1e-12)
-    number("limit", limit, above=0)
+    if not number("slack", slack) >= 0:
+        raise ValueError(f"slack: got {slack!r}; it must not be negative")
+    number("limit", limit, above=0, below=60)
     number("shift", shift)
     up, down = (_one_sided(slack, limit, sign * shift) for sign in (1, -1))
-    return 1 / (1 / up + 1 / down)
+    return 1 / (1 / up + 1 / down) if min(up, down) < _NEVER else float("inf")
 
 
 def _one_sided(slack: float, limit: float, shift: float) -> float:
@@ -53,9 +57,13 @@ def _one_sided(slack: float, limit: float, shift: float) -> float:
     starts = np.r_[0.0, nodes]
     back = norm.cdf(slack - shift - starts)
     onward = norm.pdf(nodes - starts[:, None] + slack - shift) * weights
-    return float(
-        np.linalg.solve(np.eye(len(starts)) - np.column_stack([back, onward]), np.ones(len(starts)))[0]
-    )
+    system = np.eye(len(starts)) - np.column_stack([back, onward])
+    try:
+        length = float(np.linalg.solve(system, np.ones(len(starts)))[0])
+    except np.linalg.LinAlgError:
+        return float("inf")
+    # Where a false alarm takes longer, the equation is singular to machine precision.
+    return length if 0 < length < _NEVER else float("inf")
 
 
 def cusum_limit(false_every: float, *, slack: float = 0.5) -> float:
@@ -68,11 +76,53 @@ def cusum_limit(false_every: float, *, slack: float = 0.5) -> float:
     """
     number("false_every", false_every, above=10, below=1e6)
     number("slack", slack, above=0.05, below=3)
-    most = 1.0
+    least, most = 0.01, 1.0
+    if run_length(slack=slack, limit=least) > false_every:
+        raise ValueError(
+            f"slack: got {slack!r}; with it no limit rings as often as once in {false_every:g} values"
+        )
     # Step by step, since far beyond the answer the equation is singular to machine precision.
     while run_length(slack=slack, limit=most) < false_every:
         most += 1.0
-    return float(brentq(lambda limit: run_length(slack=slack, limit=limit) - false_every, 0.01, most))
+    return float(brentq(lambda limit: run_length(slack=slack, limit=limit) - false_every, least, most))
+
+
+@lru_cache(maxsize=256)
+def false_alarm_chance(
+    reference: int, periods: int, *, slack: float = 0.5, limit: float = 5.0, replicates: int = 4_000
+) -> float:
+    """The chance that a CUSUM rings within so many values though nothing moved, its reference being short.
+
+    Mean and spread of the reference are themselves estimates; a chart that starts from a few weeks
+    rings by luck several times as often as `run_length` says. Simulated, with normal values and a
+    fixed seed.
+
+    Parameters
+    ----------
+    reference : int
+        Values that the mean and the spread are taken from, 2 at least.
+    periods : int
+        Values that are watched.
+
+    Examples
+    --------
+    >>> short, long = (false_alarm_chance(n, 30) for n in (20, 10_000))
+    >>> 0.18 < short < 0.25, 0.03 < long < 0.07
+    (True, True)
+    """
+    count("reference", reference, least=2)
+    count("periods", periods)
+    count("replicates", replicates)
+    run_length(slack=slack, limit=limit)
+    draw = np.random.default_rng(0)
+    centre = draw.normal(size=replicates) / np.sqrt(reference)
+    spread = np.sqrt(draw.chisquare(reference - 1, replicates) / (reference - 1))
+    sums, rang = np.zeros((2, replicates)), np.zeros(replicates, dtype=bool)
+    for _ in range(periods):
+        z = (draw.normal(size=replicates) - centre) / spread
+        sums = np.maximum(0.0, sums + np.array([z, -z]) - slack)
+        rang |= (sums > limit).any(0)
+    return float(rang.mean())
 
 
 def threshold_run_length(false_every: float, *, shift: float = 0.0) -> float:
@@ -104,7 +154,8 @@ def cusum(
     ----------
     reference : frame
         A value a period from when all was well: mean and spread are taken from here. Twenty at
-        least; the run lengths hold for a reference that is long.
+        least; the run lengths hold for a reference that is long, and the verdict says how much more
+        often one that is short rings by luck (`false_alarm_chance`).
     current : frame
         The values since, with their times; in any order.
     slack, limit : float
@@ -162,7 +213,11 @@ def cusum(
     freedom = sum(errors) ** 2 / (errors[0] ** 2 / (len(before) - 1) + errors[1] ** 2 / (len(path) - 1))
     se = float(np.sqrt(sum(errors)))
     half = float(t.isf(alpha / 2, freedom)) * se
-    rate = f"by luck one rings every {false_every:,.0f} values on average"
+    chance = false_alarm_chance(len(before), len(path), slack=slack, limit=limit)
+    rate = (
+        f"by luck {'under 1%' if chance < 0.01 else f'{chance:.0%}'} of such charts ring within {len(path)} values, with a reference "
+        f"of {len(before)}; with a long one, every {false_every:,.0f} values on average"
+    )
     if path["alarm"].any():
         at = int(path["alarm"].idxmax())
         side = int(sums[at].argmax())

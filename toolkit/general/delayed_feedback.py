@@ -112,8 +112,11 @@ def still_positive(rate: Any, *, age: Any, mean_delay: float) -> Any:
     0.269
     """
     number("mean_delay", mean_delay, above=0)
-    late = np.asarray(rate, dtype=float) * np.exp(-np.asarray(age, dtype=float) / mean_delay)
-    told = late / (1 - np.asarray(rate, dtype=float) + late)
+    p, ages = np.asarray(rate, dtype=float), _ages(age)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"rate: got {p[~((p >= 0) & (p <= 1))].flat[0]}; it must lie in [0, 1]")
+    # Over the chance at age 0, so that nothing vanishes: where all convert, so will this one.
+    told = np.where(p == 1, 1.0, p / (p + (1 - p) * np.exp(np.minimum(ages / mean_delay, 700.0))))
     return float(told) if told.ndim == 0 else told
 
 
@@ -138,7 +141,8 @@ def fit_delayed(age: Any, delay: Any, *, tolerance: float = 1e-8) -> tuple[float
     Raises
     ------
     ValueError
-        If an age isn't positive, a delay isn't in [0, age], or nobody has converted yet.
+        If an age isn't positive, a delay isn't in [0, age], nobody has converted yet, or the ages are
+        too young to tell a high rate with long delays from a low one with short delays.
 
     References
     ----------
@@ -165,15 +169,22 @@ def fit_delayed(age: Any, delay: Any, *, tolerance: float = 1e-8) -> tuple[float
     if not known.any():
         raise ValueError("delay: got no conversion; the delay can't be learned from none")
     waited, open_ages, converted = float(delays[known].sum()), ages[~known], int(known.sum())
-    rate, mean = converted / len(ages), max(waited / converted, 1e-12)
+    if not waited > 0:
+        raise ValueError(
+            f"delay: got 0 for all of {converted:,} conversions; no delay can be learned from them"
+        )
+    rate, mean = converted / len(ages), waited / converted
     for _ in range(5_000):
         hidden = still_positive(rate, age=open_ages, mean_delay=mean)
         again = (converted + hidden.sum()) / len(ages), (waited + hidden @ open_ages) / converted
         moved = max(abs(again[0] / rate - 1), abs(again[1] / mean - 1))
         rate, mean = again
         if moved < tolerance:
-            break
-    return float(rate), float(mean)
+            return float(rate), float(mean)
+    raise ValueError(
+        f"age: got {ages.max():g} at most, too young for delays of {mean:.3g} or more: many late conversions and "
+        "few quick ones look alike there"
+    )
 
 
 def fake_negative_rate(rate: Any) -> Any:
@@ -226,8 +237,15 @@ def conversion_curve(rate: float, *, mean_delay: float, age: Any) -> Any:
     """
     share("rate", rate)
     number("mean_delay", mean_delay, above=0)
-    told = -rate * np.expm1(-np.asarray(age, dtype=float) / mean_delay)
+    told = -rate * np.expm1(-_ages(age) / mean_delay)
     return float(told) if told.ndim == 0 else told
+
+
+def _ages(age: Any) -> np.ndarray:
+    ages = np.asarray(age, dtype=float)
+    if not (ages >= 0).all():
+        raise ValueError(f"age: got {ages[~(ages >= 0)].flat[0]}; it must not be negative")
+    return ages
 
 
 def _not_negative(name: str, value: float) -> None:

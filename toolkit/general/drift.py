@@ -19,7 +19,7 @@ from scipy.stats import ks_2samp, wasserstein_distance
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.general.psi import psi, psi_distribution, psi_interval
+from toolkit.general.psi import psi, psi_distribution, psi_interval, value_codes
 from toolkit.rules import count, level, one_of
 
 __all__ = ["drift", "psi", "psi_distribution", "psi_interval"]
@@ -226,7 +226,7 @@ def _column(
     if pd.api.types.is_datetime64_any_dtype(before):
         raise ValueError(f"{name}: got {before.dtype}; a time always moves, leave it out of `columns`")
     if not numeric[0]:
-        return distances | _coded(_categories(before, after), codes) | shares
+        return distances | _coded(_categories(before, after, name), codes) | shares
     old, new = (s.to_numpy(dtype=float, na_value=np.nan) for s in (before, after))
     for numbers in (old, new):
         if np.isinf(numbers).any():
@@ -236,7 +236,7 @@ def _column(
     distances |= _distances(old[picks[0]], new[picks[1]], independent=codes is None)
     ranked = np.sort(old[~gone_before])
     if not len(ranked) or np.count_nonzero(ranked[1:] != ranked[:-1]) + 1 <= bins:
-        return distances | _coded(_categories(before, after), codes) | shares
+        return distances | _coded(_categories(before, after, name), codes) | shares
     edges = _edges(ranked, bins, binning)
     if codes is None:
         counts = [_counts(old, edges, int(gone_before.sum())), _counts(new, edges, int(gone_after.sum()))]
@@ -265,10 +265,10 @@ def _counts(values: np.ndarray, edges: np.ndarray, missing: int) -> np.ndarray:
     return np.r_[np.diff([0, *below, len(values) - missing]), missing].astype(float)
 
 
-def _categories(before: pd.Series, after: pd.Series) -> _Binned:
+def _categories(before: pd.Series, after: pd.Series, name: str) -> _Binned:
     """A bin a value, one for values with fewer than five rows, one for the missing."""
     both = pd.concat([before.astype(object), after.astype(object)], ignore_index=True)
-    code, _ = pd.factorize(both)
+    code = value_codes(both, name)
     size = int(code.max()) + 1 if len(code) else 0
     often = np.bincount(code[code >= 0], minlength=size) >= 5
     # Common values in the order of their appearance, then the rare together, then the missing.
@@ -330,7 +330,7 @@ def _clustered_noise(
 
 def _distances(before: np.ndarray, after: np.ndarray, *, independent: bool) -> dict[str, float]:
     a, b = before[~np.isnan(before)], after[~np.isnan(after)]
-    if not len(a) or not len(b):
+    if min(len(a), len(b)) < 2:
         return {}
     told = ks_2samp(a, b, method="asymp")
     spread = float(np.std(a))

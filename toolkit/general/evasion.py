@@ -10,12 +10,16 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.rules import level, number
 from toolkit.world.policies import fit_logistic
 
 # Below this many rows on a side a density at its end is noise.
 _LEAST = 50
+# With fewer different scores a bin the grid that scores were rounded to shows as a jump.
+_DISTINCT = 5
+# Newton's last step for weights that have been found; where there are none each step goes about one further.
+_FOUND = 1e-4
 
 
 def bunching(
@@ -53,8 +57,10 @@ def bunching(
     Raises
     ------
     ValueError
-        If columns or values are missing, all scores are equal, fewer than 50 rows lie on a side within
-        the bandwidth, or a density comes out as none.
+        If columns or values are missing, all scores are equal or all rows of one cluster, fewer than 50 rows
+        lie on a side within the bandwidth, most of these share few values (rounded more coarsely than a
+        fifth of a bin of the histogram, which is 2 standard deviations over the root of the number of
+        rows wide), or a density comes out as none.
 
     References
     ----------
@@ -74,6 +80,9 @@ def bunching(
         number("bandwidth", bandwidth, above=0)
     table = read_columns(scored, "scored", [score, cluster], numbers=[score])
     values = table[score].to_numpy(float) - threshold
+    users = pd.factorize(table[cluster])[0]
+    if users.max() == 0:
+        raise ValueError(f"{cluster}: got one in all rows; an interval needs two at least")
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     if not spread > 0:
         raise ValueError(f"{score}: got {len(values)} rows, all equal; scores must differ")
@@ -83,10 +92,16 @@ def bunching(
     reach = _reach(place, width) if bandwidth is None else float(bandwidth)
     sides = []
     for name, side in (("under", values < 0), ("over", values >= 0)):
-        near = int((side & (np.abs(values) < reach)).sum())
-        if near < _LEAST:
+        close = values[side & (np.abs(values) < reach)]
+        if len(close) < _LEAST:
             raise ValueError(
-                f"{score}: got {near} rows within {reach:.3g} {name} the threshold; {_LEAST} are needed on each side"
+                f"{score}: got {len(close)} rows within {reach:.3g} {name} the threshold; {_LEAST} are needed on each side"
+            )
+        bins = int(np.ceil(min(reach, np.abs(values[side]).max()) / width))
+        if len(np.unique(close)) < min(_DISTINCT * bins, len(close) / 2):
+            raise ValueError(
+                f"{score}: got {len(np.unique(close))} different values within {reach:.3g} {name} the threshold; "
+                f"the histogram needs {_DISTINCT * bins} there, or rounding looks like a jump"
             )
         sides.append(_density_at_end(place, width, reach, under=name == "under"))
     (below, below_rows), (above, above_rows) = sides
@@ -95,11 +110,10 @@ def bunching(
             f"bandwidth: got {reach:.3g}, at which a density at the threshold is {min(below, above):.3g}; take a larger one"
         )
     estimate = float(np.log(below / above))
-    # Each density is a sum over rows, so the log ratio's variance is that of its senders' shares in it.
-    users = pd.factorize(table[cluster])[0]
+    # Each density is a sum over rows, so the log ratio's variance is that of its senders' shares in it (mean 0).
     by_user = np.bincount(users, below_rows / below - above_rows / above)
     groups = len(by_user)
-    se = float(np.sqrt(groups / max(groups - 1, 1) * ((by_user - by_user.mean()) ** 2).sum()))
+    se = float(np.sqrt(groups / max(groups - 1, 1) * (by_user**2).sum()))
     half = float(norm.isf(alpha / 2)) * se
     verdict = (
         "Scores gather just under the threshold"
@@ -162,13 +176,15 @@ def mutability_decay(
     -------
     Finding
         Change of the weight (log-odds for one standard deviation of the feature) a week, interval by
-        cluster. The table has each week's weight, fitted alone.
+        cluster. The table has each week's weight, fitted alone; undefined, therefore nan, where the
+        week's features don't vary freely or tell some of its labels without error.
 
     Raises
     ------
     ValueError
-        If columns or values are missing, a row is there twice or has no outcome, the feature is
-        constant, there are fewer than three weeks, or a week has labels of one kind only.
+        If columns or values are missing, a row is there twice or has no outcome, a time bears no zone, a
+        feature is constant or follows from others, features tell some labels without error, there are
+        fewer than three weeks, a week has labels of one kind only, or all rows are of one cluster.
 
     Examples
     --------
@@ -178,16 +194,11 @@ def mutability_decay(
     True
     """
     level(alpha)
-    column, key = f"f_{feature}", ["request_id", "item_id"]
+    column, key = f"f_{feature}", IMPRESSION
     log = read_columns(serving_log, "serving_log", [*key, "ts", cluster, column], key=key, keep=True)
     features = [name for name in log.columns if name.startswith("f_")]
-    log = read_columns(log, "serving_log", [*key, "ts", cluster, *features], numbers=features)
-    labels = read_columns(outcomes, "outcomes", [*key, "y"], key=key, labels=["y"])
-    rows = log.merge(labels, on=key, how="left")
-    if rows["y"].isna().any():
-        raise ValueError(
-            f"outcomes: got none for {int(rows['y'].isna().sum()):,} of {len(rows):,} rows; each needs one"
-        )
+    log = read_columns(log, "serving_log", [*key, "ts", cluster, *features], numbers=features, times=["ts"])
+    rows = with_outcomes(log, outcomes)
     spread = rows[features].std()
     if not (spread > 0).all():
         raise ValueError(f"{spread.index[~(spread > 0)][0]}: got one value only; a feature must vary")
@@ -198,6 +209,10 @@ def mutability_decay(
     if (mixed["min"] == mixed["max"]).any():
         alike = int(mixed.index[mixed["min"] == mixed["max"]][0])
         raise ValueError(f"y: got labels of one kind in week {alike + 1}; each week needs both")
+    users = pd.factorize(rows[cluster])[0]
+    groups = int(users.max()) + 1
+    if groups < 2:
+        raise ValueError(f"{cluster}: got one in all rows; an interval needs two at least")
     y = rows["y"].to_numpy(float)
     values = ((rows[features] - rows[features].mean()) / spread).to_numpy()
     place = features.index(column)
@@ -205,25 +220,30 @@ def mutability_decay(
     dummies = (week[:, None] == mixed.index.to_numpy()[1:]).astype(float)
     centred = week - week.mean()
     x = np.column_stack([values[:, place], values[:, place] * centred, others, dummies])
-    weights = fit_logistic(x, y, penalty=0.0)
-    design = np.column_stack([np.ones(len(x)), x])
+    fitted = _weights(x, y)
+    if fitted is None:
+        raise ValueError(
+            f"serving_log: got features {', '.join(features)}; none may follow from the others or tell "
+            "labels without error, or weights are undefined"
+        )
+    weights, design = fitted, np.column_stack([np.ones(len(x)), x])
     chance = expit(design @ weights)
     bread = np.linalg.inv((design * (chance * (1 - chance))[:, None]).T @ design)
-    users = pd.factorize(rows[cluster])[0]
     pull = (design * (y - chance)[:, None]) @ bread[:, 2]
-    groups = int(users.max()) + 1
-    se = float(np.sqrt(groups / max(groups - 1, 1) * (np.bincount(users, pull) ** 2).sum()))
+    se = float(np.sqrt(groups / (groups - 1) * (np.bincount(users, pull) ** 2).sum()))
     slope, half = float(weights[2]), float(norm.isf(alpha / 2)) * se
     by_week = []
     for one in mixed.index:
         here = week == one
-        alone = fit_logistic(np.column_stack([values[here][:, [place]], others[here]]), y[here], penalty=0.0)
-        by_week.append((int(one) + 1, int(here.sum()), float(alone[1])))
+        alone = _weights(np.column_stack([values[here][:, [place]], others[here]]), y[here])
+        by_week.append((int(one) + 1, int(here.sum()), np.nan if alone is None else float(alone[1])))
+    first, last = by_week[0][2], by_week[-1][2]
+    ends = "" if np.isnan(first + last) else f", from {first:.2f} in the first week to {last:.2f} in the last"
     word = "falls" if slope < -half else "rises" if slope > half else "does not change measurably"
     return Finding(
         slope,
         (slope - half, slope + half),
-        f"The weight of {column} {word}: {slope:+.3f} a week, from {by_week[0][2]:.2f} in the first week to {by_week[-1][2]:.2f} in the last.",
+        f"The weight of {column} {word}: {slope:+.3f} a week{ends}.",
         unit="log-odds a standard deviation, a week",
         se=se,
         p=float(2 * norm.sf(abs(slope) / se)) if se else None,
@@ -240,6 +260,21 @@ def mutability_decay(
             "a feature that tells less, from labels that see less: audit a random sample",
         ),
     )
+
+
+def _weights(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """A logistic model's weights; None where a column follows from others or tells some labels without error."""
+    design = np.column_stack([np.ones(len(x)), x])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return None
+    try:
+        weights: np.ndarray = fit_logistic(x, y, penalty=0.0)
+        chance = expit(design @ weights)
+        information = (design * (chance * (1 - chance))[:, None]).T @ design
+        further = np.linalg.solve(information, design.T @ (y - chance))
+    except np.linalg.LinAlgError:
+        return None
+    return weights if np.abs(further).max() < _FOUND else None
 
 
 def _reach(place: np.ndarray, width: float) -> float:

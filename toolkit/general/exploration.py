@@ -86,6 +86,8 @@ def exploration_plan(
     count("requests", requests)
     share("correlation", correlation, open_high=True)
     level(alpha)
+    for name, value in (("value_old", value_old), ("value_random", value_random), ("difference", difference)):
+        number(name, value)
     rate = number("positive_rate", value_random if positive_rate is None else positive_rate, above=0, below=1)
     rows = epsilon * requests
     se = auc_error(auc, rows * rate, rows * (1 - rate)) * np.sqrt(2 * (1 - correlation))

@@ -11,12 +11,10 @@ from scipy.stats import norm, spearmanr
 from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level, number
 from toolkit.world.policies import fit_logistic
-
-_KEY = ["request_id", "item_id"]
 
 
 def exposure_lockin(
@@ -37,8 +35,8 @@ def exposure_lockin(
         explored rows are left out of it, and are the measure of what an item is worth.
     outcomes : frame, optional
         `request_id`, `item_id`, `y` of the explored rows after the first days, at least. With it the
-        table says whether exposure was earned: by how much the upper half of items by early
-        exposure is clicked more often than the lower half, where chance showed both.
+        table says whether exposure was earned: by how much the early favourites (items shown more
+        often than the median item) are clicked more often than the rest, where chance showed both.
     first_days : float
         Length of the early part, counted from the log's first row.
     replicates : int
@@ -56,9 +54,9 @@ def exposure_lockin(
     Raises
     ------
     ValueError
-        If columns or values are missing, a row is there twice, one of the two parts has no row of
-        the policy, fewer than 10 items were shown or all were shown equally often, or a later
-        explored row has no outcome.
+        If columns or values are missing, a row is there twice, a time bears no zone, `explored` isn't a
+        flag, one of the two parts has no row of the policy, fewer than 10 items were shown or all were
+        shown equally often, a later explored row has no outcome, or all of them are of one user.
 
     References
     ----------
@@ -77,7 +75,8 @@ def exposure_lockin(
     level(alpha)
     number("first_days", first_days, above=0)
     count("replicates", replicates)
-    log = read_columns(serving_log, "serving_log", [*_KEY, "user_id", "ts", "explored"], key=_KEY)
+    columns = [*IMPRESSION, "user_id", "ts", "explored"]
+    log = read_columns(serving_log, "serving_log", columns, key=IMPRESSION, labels=["explored"], times=["ts"])
     drawn = log["explored"].to_numpy(bool)
     early = ((log["ts"] - log["ts"].min()) < pd.Timedelta(days=first_days)).to_numpy()
     for part, rows in (("the first", early & ~drawn), ("the later", ~early & ~drawn)):
@@ -120,7 +119,7 @@ def exposure_lockin(
     earned = ""
     if outcomes is not None:
         worth = _worth(log[~early & drawn], outcomes, pd.Series(first, index=counts.index), alpha)
-        rows_.append(("clicks that the early half is worth more, by chance showings", *worth))
+        rows_.append(("click rate of early favourites less the rest's, explored rows", *worth))
         earned = (
             "; where chance showed both, the early favourites are clicked more often"
             if worth[1] > 0
@@ -171,7 +170,8 @@ def explore_vs_exploit_gap(
         what the score meant where the policy chose: a logistic regression of y on the score,
         whose error is part of the interval.
     rarely : float
-        Share of items that count as seldom shown, by what the policy showed in the earlier part.
+        Share of items that count as seldom shown, by what the policy showed in the earlier part;
+        more where items are level there.
     earlier : float
         Share of the log's time in which showings are counted; outcomes are taken from the rest, so
         that no outcome can have made its item rare.
@@ -186,8 +186,9 @@ def explore_vs_exploit_gap(
     Raises
     ------
     ValueError
-        If columns or values are missing, a row is there twice, a later row has no outcome, or one
-        kind of explored rows is empty.
+        If columns or values are missing, a row is there twice, a time bears no zone, `explored` isn't a
+        flag, a later row has no outcome, one kind of explored rows is empty or both are of one user, or
+        the score's meaning can't be fitted: it or the outcome is constant where the policy chose.
 
     Examples
     --------
@@ -205,12 +206,20 @@ def explore_vs_exploit_gap(
     level(alpha)
     number("rarely", rarely, above=0, below=1)
     number("earlier", earlier, above=0, below=1)
-    wanted = [*_KEY, "user_id", "ts", "explored", "score" if prediction is None else prediction]
-    log = read_columns(serving_log, "serving_log", wanted, key=_KEY, numbers=[wanted[-1]])
+    wanted = [*IMPRESSION, "user_id", "ts", "explored", "score" if prediction is None else prediction]
+    log = read_columns(
+        serving_log,
+        "serving_log",
+        wanted,
+        key=IMPRESSION,
+        labels=["explored"],
+        numbers=[wanted[-1]],
+        times=["ts"],
+    )
     since = log["ts"].min() + earlier * (log["ts"].max() - log["ts"].min())
     before = log[(log["ts"] < since) & ~log["explored"].astype(bool)]
     times = before.groupby("item_id").size().reindex(log["item_id"].unique(), fill_value=0)
-    later = _with_outcomes(log[log["ts"] >= since], outcomes)
+    later = with_outcomes(log[log["ts"] >= since], outcomes)
     asked = later["explored"].to_numpy(bool)
     seldom = later["item_id"].map(times).to_numpy() <= times.quantile(rarely)
     kinds = {"seldom shown": asked & seldom, "the others": asked & ~seldom}
@@ -226,6 +235,10 @@ def explore_vs_exploit_gap(
         spread = x[~asked].std() if (~asked).any() else 0.0
         if not spread > 0:
             raise ValueError("score: got none that differ where the policy chose; name a prediction instead")
+        if y[~asked].min() == y[~asked].max():
+            raise ValueError(
+                f"y: got {y[~asked][0]:.0f} in every later row of the policy's own; name a prediction instead"
+            )
         x = (x - x[~asked].mean()) / spread
         weights = fit_logistic(x[~asked], y[~asked], penalty=0.0)
         design = np.column_stack([np.ones(len(x)), x])
@@ -239,7 +252,7 @@ def explore_vs_exploit_gap(
             wrong = expected[~((expected >= 0) & (expected <= 1))][0]
             raise ValueError(f"{prediction}: got {wrong:.4g} in serving_log; a chance lies in [0, 1]")
         slope = moved = np.zeros((len(later), 1))
-    users = pd.factorize(later["user_id"])[0]
+    users = _several(later["user_id"], asked)
     told, influence = [], []
     for name, rows in kinds.items():
         gap = float((y - expected)[rows].mean())
@@ -299,27 +312,25 @@ def gini(values: Any) -> float:
 
 def _worth(rows: pd.DataFrame, outcomes: Any, early: pd.Series, alpha: float) -> tuple[float, float, float]:
     """How much more often explored rows of the early half are clicked than those of the rest."""
-    joined = _with_outcomes(rows, outcomes)
+    joined = with_outcomes(rows, outcomes)
     upper = (joined["item_id"].map(early) > early.median()).to_numpy()
     if upper.all() or not upper.any():
         raise ValueError(
             "explored: got later rows of one half of the items only; leave outcomes out, or explore more"
         )
-    y, users = joined["y"].to_numpy(float), pd.factorize(joined["user_id"])[0]
+    y, users = joined["y"].to_numpy(float), _several(joined["user_id"], np.ones(len(joined), dtype=bool))
     means = [y[half].mean() for half in (upper, ~upper)]
     influence = upper * (y - means[0]) / upper.sum() - ~upper * (y - means[1]) / (~upper).sum()
     reach = float(norm.isf(alpha / 2)) * _clustered(influence, users)
     return means[0] - means[1], means[0] - means[1] - reach, means[0] - means[1] + reach
 
 
-def _with_outcomes(rows: pd.DataFrame, outcomes: Any) -> pd.DataFrame:
-    labels = read_columns(outcomes, "outcomes", [*_KEY, "y"], key=_KEY, labels=["y"])
-    joined = rows.merge(labels, on=_KEY, how="left")
-    if joined["y"].isna().any():
-        raise ValueError(
-            f"outcomes: got none for {int(joined['y'].isna().sum()):,} of {len(joined):,} rows that need one"
-        )
-    return joined
+def _several(users: pd.Series, asked: np.ndarray) -> np.ndarray:
+    """Each row's user as a number; refused where the explored rows are all of one, who has no spread."""
+    codes: np.ndarray = pd.factorize(users)[0]
+    if len(np.unique(codes[asked])) < 2:
+        raise ValueError("user_id: got one in all explored rows; an interval needs two at least")
+    return codes
 
 
 def _clustered(influence: np.ndarray, users: np.ndarray) -> float:

@@ -11,8 +11,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
-from toolkit.general.funnel_rows import CANDIDATE, drawn_whole, filtered_groups, joined
+from toolkit.frames import with_outcomes
+from toolkit.general.funnel_rows import drawn_whole, filtered_groups, joined
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level
 from toolkit.world.policies import fit_logistic
@@ -185,7 +185,8 @@ def funnel_attribution(
     Finding
         Estimate: the value of the pick without the filter, less that of the pick behind it. Above 0
         the light ranker holds the heavy one back; below 0 it protects from it. No interval where all
-        candidates passed: no filter is seen there.
+        candidates passed: no filter is seen there. With up to 1,500 shown candidates a 95% interval
+        covers about 91%, for the fitted curve's own error isn't normal yet; with 3,000 about 94%.
 
     Raises
     ------
@@ -221,14 +222,7 @@ def funnel_attribution(
     rows, left_out = drawn_whole(table)
     if not (rows.groupby("request_id")["rank"].min() == 1).all():
         raise ValueError("rank: got a request without a 1; something must have passed at each")
-    labels = read_columns(outcomes, "outcomes", [*CANDIDATE, "y"], key=CANDIDATE, labels=["y"])
-    shown = table[table["rank"] == 1].merge(labels, on=CANDIDATE, how="left")
-    silent = int(shown["y"].isna().sum())
-    if silent:
-        raise ValueError(
-            f"outcomes: got none for {silent:,} of {len(shown):,} shown candidates; each needs one, for a value "
-            "fitted to some kinds of outcome isn't theirs"
-        )
+    shown = with_outcomes(table[table["rank"] == 1], outcomes)
     rarer = int(min(shown["y"].sum(), (1 - shown["y"]).sum()))
     if rarer < 20:
         raise ValueError(f"outcomes: got {rarer} of the rarer kind among the shown; a fit needs 20 of each")

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from toolkit.auc import Ranking
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.general.handicaps import break_even_latency
 from toolkit.general.pilots import pilot_voi
 from toolkit.resampling import bootstrap, interval
@@ -28,7 +28,6 @@ __all__ = ["break_even_latency", "handicap_bounds", "pilot_voi", "rows_to_show"]
 
 Signals = str | Sequence[str]
 
-_KEY = ["request_id", "item_id"]
 # A latency with more values than this is cut into thirds.
 _GROUPS = 4
 # Users with a label, in a part: with fewer, bootstrap draws lack the label and the interval means little.
@@ -254,12 +253,9 @@ def _read(
     )
     flags = ["explored"] if explored_only else []
     log = read_columns(
-        shadow_log, "shadow_log", [*_KEY, "user_id", *flags, *signals], key=_KEY, numbers=signals
+        shadow_log, "shadow_log", [*IMPRESSION, "user_id", *flags, *signals], key=IMPRESSION, numbers=signals
     )
-    labels = read_columns(outcomes, "outcomes", [*_KEY, "y"], key=_KEY, labels=["y"])
-    rows = log.merge(labels, on=_KEY, how="left")
-    if rows["y"].isna().any():
-        raise ValueError(f"outcomes: got none for {rows['y'].isna().sum():,} impressions; each needs one")
+    rows = with_outcomes(log, outcomes)
     for column in dict.fromkeys([*sides["now"], *sides["full"]]):
         if rows[column].nunique() < 2:
             raise ValueError(f"{column}: got {rows[column].iloc[0]} in every row; a constant ranks nothing")

@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from statsmodels.stats.power import NormalIndPower
 
-from toolkit.rules import level, number, share
+from toolkit.rules import count, level, number, share
 
 __all__ = [
     "best_length",
@@ -60,7 +60,7 @@ def sample_size(
     60844
     """
     _plan(rate, lift, alpha)
-    share("power", power, open_low=True, open_high=True)
+    _power(power, alpha)
     effect = rate * abs(lift) / math.sqrt(rate * (1 - rate) * (1 - cuped_saving(correlation)))
     return float(NormalIndPower().solve_power(effect, alpha=alpha, power=power))
 
@@ -177,9 +177,10 @@ def days_needed(
     >>> days_needed(rate=0.05, lift=0.05, users=10_000, half_life=7)
     nan
     """
-    share("power", power, open_low=True, open_high=True)
-    if whole < 1:
-        raise ValueError(f"whole: got {whole!r}; it must be 1 at least")
+    _power(power, alpha)
+    count("whole", whole)
+    number("users", users, above=0)
+    _half_life(half_life)
     settings: dict[str, Any] = {
         "rate": rate, "lift": lift, "users": users, "half_life": half_life, "correlation": correlation, "alpha": alpha
     }  # fmt: skip
@@ -223,7 +224,7 @@ def iterations_a_year(days: float, *, build: float = 0.0, wait: float = 0.0) -> 
     return 365 / total
 
 
-def power_curve(*, until: float = 90, points: int = 46, **settings: Any) -> pd.DataFrame:
+def power_curve(*, half_life: float, until: float = 90, points: int = 46, **settings: Any) -> pd.DataFrame:
     """Power against the test's length, of the frozen model and of one that doesn't age: `days`, `power`, `model`.
 
     Takes the settings of `power_by_day`.
@@ -234,8 +235,8 @@ def power_curve(*, until: float = 90, points: int = 46, **settings: Any) -> pd.D
     >>> bool((curve["power", "frozen, ageing"] < curve["power", "not ageing"]).all())
     True
     """
-    days = np.linspace(until / points, until, points)
-    half_life = settings.pop("half_life")
+    number("until", until, above=0)
+    days = np.linspace(until / count("points", points), until, points)
     parts = [
         pd.DataFrame({"days": days, "power": power_by_day(days, half_life=life, **settings), "model": name})
         for name, life in (("frozen, ageing", half_life), ("not ageing", _FOR_EVER))
@@ -249,6 +250,13 @@ def _plan(rate: float, lift: float, alpha: float) -> None:
     number("lift", lift, above=-1)
     if lift == 0:
         raise ValueError("lift: got 0; no sample finds a lift of nothing")
+    if rate * (1 + lift) > 1:
+        raise ValueError(f"lift: got {lift!r} over a rate of {rate!r}; no more than all users can act")
+
+
+def _power(power: float, alpha: float) -> None:
+    level(alpha)
+    number("power", power, above=alpha, below=1)
 
 
 def _half_life(half_life: float) -> None:

@@ -17,7 +17,7 @@ from scipy.stats import norm
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.resampling import bootstrap, interval
-from toolkit.rules import level, number
+from toolkit.rules import count, level, number
 
 __all__ = ["label_maturity", "labels_in"]
 
@@ -55,7 +55,8 @@ def label_maturity(
     as_of : time
         When the outcomes were read.
     ages : sequence of float, optional
-        Label ages in days to report; one to the oldest in eight steps where not given. The last is
+        Label ages in days to report; from one (a tenth of the oldest, where that is younger) to nearly
+        the oldest in eight steps where not given. The last is
         where labels count as ripe; each arm needs impressions that are older.
     treatment : str
         The arm whose lift over the other one is estimated.
@@ -93,10 +94,13 @@ def label_maturity(
     True
     """
     level(alpha)
+    count("replicates", replicates)
     rows, arms = _rows(serving_log, outcomes, as_of, treatment, cluster)
     oldest = min(float(rows.loc[rows["arm"] == arm, "age"].max()) for arm in arms)
     asked = (
-        np.geomspace(1, max(oldest, 2) * 0.9, 8).round(1) if ages is None else np.asarray(ages, dtype=float)
+        np.geomspace(min(1.0, oldest / 10), oldest * 0.9, 8).round(3)
+        if ages is None
+        else np.atleast_1d(np.asarray(ages, dtype=float))
     )
     if len(asked) < 1 or not (asked > 0).all() or not (np.diff(asked) > 0).all():
         raise ValueError(f"ages: got {asked.tolist()}; they must be positive and ascend")
@@ -188,7 +192,12 @@ def _rows(
     """One row an impression: arm, cluster, age, time at risk and whether it converted by then."""
     log = read_columns(serving_log, "serving_log", [*_KEY, cluster, "arm", "ts"], key=_KEY, missing=["arm"])
     known = read_columns(outcomes, "outcomes", [*_KEY, "y", "label_ts"], key=_KEY, labels=["y"])
-    read = pd.Timestamp(as_of)
+    try:
+        read = pd.Timestamp(as_of)
+    except (TypeError, ValueError):
+        read = pd.NaT
+    if pd.isna(read):
+        raise ValueError(f"as_of: got {as_of!r}; it must be a time")
     for name, times in (("ts", log["ts"]), ("label_ts", known["label_ts"])):
         if not pd.api.types.is_datetime64_any_dtype(times) or (times.dt.tz is None) != (read.tz is None):
             raise ValueError(

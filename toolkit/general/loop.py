@@ -29,23 +29,25 @@ def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
     Parameters
     ----------
     weekly : frame
-        One row a retrain, at even distances: `ts`, `coverage`, `labels` (how many came in), `recall`
-        (the audited share of bad items removed). 12 rows at least.
+        One row a retrain, at even distances: `ts`, `coverage`, `labels` (how many came in) and, where
+        there is an audit, `recall` (the audited share of bad items removed). 12 rows at least.
 
     Returns
     -------
     Finding
         Coefficient of coverage's log-odds on the week before's, corrected for the bias of short series
-        (Kendall), with least squares' own interval, which the correction would make cover less.
-        The table has the uncorrected coefficient, the loop's two halves as correlations, and the
-        coefficient of the audited recall, which the audit's noise draws to 0.
+        (Kendall), with least squares' own interval, which the correction would make cover less. It
+        covers for gains up to about one half, so wherever coverage is pushed back; where coverage
+        persists it covers too seldom.
+        The table has the uncorrected coefficient, the loop's two halves as correlations, and, with an
+        audit, the coefficient of the audited recall, which the audit's noise draws to 0.
 
     Raises
     ------
     ValueError
         If columns or values are missing, a `coverage` doesn't lie strictly between 0 and 1 or a `recall`
-        isn't a share, either doesn't vary, a time is there twice, there are fewer than 12 rows, or they
-        aren't evenly spaced.
+        isn't a share, either doesn't vary, a time bears no zone or is there twice, there are fewer than
+        12 rows, or they aren't evenly spaced.
 
     References
     ----------
@@ -60,15 +62,23 @@ def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
     True
     """
     level(alpha)
-    columns = ["ts", "coverage", "labels", "recall"]
-    table = read_columns(weekly, "weekly", columns, key=["ts"], numbers=columns[1:])
+    columns, audited = ["ts", "coverage", "labels"], ["recall"]
+    table = read_columns(
+        weekly,
+        "weekly",
+        columns,
+        key=["ts"],
+        numbers=[*columns[1:], *audited],
+        times=["ts"],
+        optional=audited,
+    )
     table = table.sort_values("ts", ignore_index=True)
     if len(table) < _LEAST_WEEKS:
         raise ValueError(f"weekly: got {len(table)} rows; a loop's gain needs {_LEAST_WEEKS} at least")
     steps = table["ts"].diff().dropna()
     if steps.max() > 1.5 * steps.min():
         raise ValueError(f"ts: got steps from {steps.min()} to {steps.max()}; rows must be evenly spaced")
-    for name in ("coverage", "recall"):
+    for name in ("coverage", *(column for column in audited if column in table)):
         values = table[name]
         good = values.between(0, 1, inclusive="neither" if name == "coverage" else "both")
         if not good.all():
@@ -80,25 +90,22 @@ def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
             raise ValueError(f"{name}: got {values[~good].iloc[0]}; {rule}")
         if values.min() == values.max():
             raise ValueError(f"{name}: got {values.iloc[0]} in every row; without shocks a loop doesn't show")
-    coverage, recall = logit(table["coverage"].to_numpy(float)), table["recall"].to_numpy(float)
+    coverage = logit(table["coverage"].to_numpy(float))
     raw, se = _on_the_week_before(coverage)
-    audited, audited_se = _on_the_week_before(recall)
     pairs = len(table) - 1
     estimate = (pairs * raw + 1) / (pairs - 3)
-    # Kendall's correction is for settled loops; near -1 it overshoots, and must not declare one unstable.
-    estimate = float(np.clip(estimate, min(raw, -1.0), max(raw, 1.0)))
     reach = float(student.isf(alpha / 2, pairs - 2))
     ci = (raw - reach * se, raw + reach * se)
+    # Kendall's correction is for settled loops among shocks. Near -1 it overshoots, and must not declare
+    # a loop unstable; where there is little but the loop itself, it must not leave the interval.
+    estimate = float(np.clip(np.clip(estimate, min(raw, -1.0), max(raw, 1.0)), *ci))
     told = [
         ("coverage on the week before's, log-odds", raw, *ci),
         ("the same, corrected for the short series", estimate, np.nan, np.nan),
-        (
-            "audited recall on the week before's",
-            audited,
-            audited - reach * audited_se,
-            audited + reach * audited_se,
-        ),
     ]
+    if "recall" in table:
+        kept, error = _on_the_week_before(table["recall"].to_numpy(float))
+        told.append(("audited recall on the week before's", kept, kept - reach * error, kept + reach * error))
     if table["labels"].min() < table["labels"].max():
         labels = table["labels"].to_numpy(float)
         for name, left, right in (
@@ -159,8 +166,8 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
     Raises
     ------
     ValueError
-        If columns or values are missing, a label isn't 0 or 1, there are fewer than three weeks, or
-        no row is bad or none is reported.
+        If columns or values are missing, a label isn't 0 or 1, a time bears no zone, there are fewer than
+        three weeks, rows are bad or reported in fewer than two of them, or all are of one cluster.
 
     Examples
     --------
@@ -170,17 +177,21 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
     """
     level(alpha)
     pair = ["reported", "y"]
-    rows = read_columns(audit, "audit", ["ts", cluster, *pair], labels=pair)
+    rows = read_columns(audit, "audit", ["ts", cluster, *pair], labels=pair, times=["ts"])
     week = ((rows["ts"] - rows["ts"].min()) // pd.Timedelta(days=7)).to_numpy()
     if len(np.unique(week)) < 3:
         raise ValueError(f"ts: got {len(np.unique(week))} weeks; a trend needs three at least")
     for name in pair:
         if not rows[name].any():
             raise ValueError(f"{name}: got no 1 in {len(rows):,} rows; a rate's trend needs some")
+        if len(np.unique(week[rows[name] == 1])) == 1:
+            raise ValueError(f"{name}: got 1 in a single week only; a rate's trend needs two at least")
     slopes, pulls = zip(*(_log_trend(rows[name].to_numpy(float), week) for name in pair), strict=True)
     users = pd.factorize(rows[cluster])[0]
     by_user = np.bincount(users, pulls[0] - pulls[1])
     groups = len(by_user)
+    if groups < 2:
+        raise ValueError(f"{cluster}: got one in all rows; an interval needs two at least")
     estimate = float(slopes[0] - slopes[1])
     se = float(np.sqrt(groups / max(groups - 1, 1) * (by_user**2).sum()))
     half = float(norm.isf(alpha / 2)) * se

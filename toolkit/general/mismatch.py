@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
-from statsmodels.tools.sm_exceptions import PerfectSeparationError, PerfectSeparationWarning
+from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
@@ -31,6 +31,9 @@ FEW = 100
 # Where fewer units than this make nearly all of an error's estimate, it is too small: in simulations
 # with normal features, 95% intervals of 8 such units cover 85%, of 25 about 92%, of 40 the level.
 CARRIERS = 30
+# A feature of which others leave less, in its standard deviations, is a combination of them.
+SAME = 1e-6
+NO_WEIGHTS = "features: got columns from which no weights can be made"
 # Weighted populations whose means differ by more, in standard deviations, aren't alike (Stuart 2010).
 APART = 0.25
 
@@ -204,8 +207,8 @@ def shift_split(
     Raises
     ------
     ValueError
-        If a frame isn't complete, a feature is constant, or features separate the two perfectly:
-        then no weights make one look like the other.
+        If a frame isn't complete, a feature is constant or a combination of others, or features
+        separate the two perfectly: then no weights make one look like the other.
 
     References
     ----------
@@ -230,10 +233,10 @@ def shift_split(
     mean_old, mean_new = y[old].mean(), y[new].mean()
     total = weight.sum()
     like_new = weight @ y / total
-    # Each row's pull on the three means; the weighted one also through the model behind the weights.
+    # Each row's pull on the means; the weighted one's also through the model behind the weights.
     information = (design * (chance * (1 - chance))[:, None]).T @ design
     slope = (weight * (y - like_new)) @ design / total
-    through_model = design @ np.linalg.solve(information, slope) * (z - chance)
+    through_model = design @ np.linalg.lstsq(information, slope)[0] * (z - chance)
     pulls = {
         "old": old * (y - mean_old) / old.sum(),
         "new": new * (y - mean_new) / new.sum(),
@@ -328,10 +331,16 @@ def _populations(
         for frame, name in ((reference, "reference"), (current, "current"))
     )
     pooled = pd.concat([before, after], ignore_index=True)
-    spread = pooled[names].std()
-    if (spread == 0).any():
-        raise ValueError(f"{spread.index[spread == 0][0]}: got one value in all rows; a feature must vary")
-    design = sm.add_constant(((pooled[names] - pooled[names].mean()) / spread).to_numpy(float))
+    constant = (pooled[names].max() == pooled[names].min()).to_numpy()
+    if constant.any():
+        raise ValueError(f"{names[int(constant.argmax())]}: got one value in all rows; a feature must vary")
+    standard = (pooled[names] - pooled[names].mean()) / pooled[names].std()
+    design = sm.add_constant(standard.to_numpy(float), has_constant="add")
+    # What of a column those before it don't explain. Where it's nothing, linear algebra fails on some machines.
+    own = np.abs(np.diag(np.linalg.qr(design, mode="r")))[1:] / np.sqrt(len(design))
+    if len(own) < len(names) or own.min() < SAME:
+        which = f"{len(names)} for {len(design)} rows" if len(own) < len(names) else names[int(own.argmin())]
+        raise ValueError(f"{NO_WEIGHTS}: {which}; each must say what the others don't")
     return pooled, np.r_[np.zeros(len(before)), np.ones(len(after))], design
 
 
@@ -351,11 +360,8 @@ def _odds(design: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         warnings.simplefilter("error")
         try:
             chance = sm.Logit(z, design).fit(disp=0, maxiter=100).predict(design)
-        except (PerfectSeparationError, PerfectSeparationWarning, np.linalg.LinAlgError, Warning) as error:
-            raise ValueError(
-                f"features: got columns from which no weights can be made ({type(error).__name__}): they "
-                "tell the populations apart perfectly, or repeat each other"
-            ) from None
+        except (PerfectSeparationError, np.linalg.LinAlgError, Warning):
+            raise ValueError(f"{NO_WEIGHTS}: they tell the populations apart perfectly") from None
     return np.where(z == 0, chance / (1 - chance), 0.0), chance
 
 
@@ -391,7 +397,5 @@ def _verdict(table: pd.DataFrame) -> str:
     else:
         told += f"; rows with the same features differ by {figure(remains['size'], signed=True)} {ends['r']}"
     if remains["carriers"] < CARRIERS:
-        return (
-            told + f". The last interval hangs on about {remains['carriers']:.0f} units, and is too narrow."
-        )
+        told += f". The last interval hangs on about {remains['carriers']:.0f} units, and is too narrow"
     return told + "."

@@ -55,6 +55,12 @@ def value_estimates(
         has it.
     alpha : float
 
+    Raises
+    ------
+    ValueError
+        If there isn't one finite number a row, a weight is negative or all are 0, or there are fewer
+        than two clusters.
+
     Returns
     -------
     DataFrame
@@ -75,10 +81,17 @@ def value_estimates(
     {'logging policy': 0.5, 'IPS': 0.75, 'SNIPS': 0.75, 'clipped IPS': 0.75, 'mean weight': 1.0}
     """
     level(alpha)
-    y, w = np.asarray(y, dtype=float), np.asarray(weight, dtype=float)
+    y, w = np.atleast_1d(np.asarray(y, dtype=float)), np.asarray(weight, dtype=float)
     if (q_logged is None) != (q_target is None):
         raise ValueError("q_target: got one of q_logged and q_target; a model needs both or neither")
     n = len(y)
+    given = {"y": y, "weight": w, "q_logged": q_logged, "q_target": q_target}
+    for name, values in given.items():
+        array = np.zeros(n) if values is None else np.asarray(values, dtype=float)
+        if array.shape != (n,):
+            raise ValueError(f"{name}: got shape {array.shape} for {n} rewards; one each")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: got {array[~np.isfinite(array)][0]}; it must be finite")
     limit = float(np.sqrt(n)) if clip is None else number("clip", clip, above=0)
     effective, largest = effective_sample_size(w), float(w.max())
     users = clusters if isinstance(clusters, _Users) else _Users(n, clusters)
@@ -288,6 +301,10 @@ class _Users:
         self.rows = np.ones(n)
         if clusters is not None:
             self.code = pd.factorize(np.asarray(clusters))[0]
+            if len(self.code) != n or (self.code < 0).any():
+                raise ValueError(
+                    f"clusters: got {len(self.code)}, {int((self.code < 0).sum())} of them missing, for {n} rows; one each"
+                )
             self.rows = np.bincount(self.code).astype(float)
         if len(self.rows) < 2:
             raise ValueError(f"clusters: got {len(self.rows)}; an interval needs two at least")

@@ -10,13 +10,14 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import chdtr, chndtr
 from scipy.stats import chi2, ncx2, norm
 
-from toolkit.rules import count, level
+from toolkit.rules import count, level, number
 
-__all__ = ["psi", "psi_distribution", "psi_interval"]
+__all__ = ["psi", "psi_distribution", "psi_interval", "value_codes"]
 
 # Above this many units of noise the square root of PSI is normal for all purposes.
 _LARGE = 5_000.0
@@ -51,6 +52,28 @@ def psi(reference: Any, current: Any) -> float:
     if len(a) != len(b):
         raise ValueError(f"current: got {len(b)} bins; reference has {len(a)}")
     return float(((a - b) * np.log(a / b)).sum())
+
+
+def value_codes(values: pd.Series, name: str) -> np.ndarray:
+    """A number for each row's value, equal values alike, -1 where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If a value can't be compared with others, as a list can't.
+
+    Examples
+    --------
+    >>> value_codes(pd.Series(["b", None, "a", "b"]), "plan").tolist()
+    [0, -1, 1, 0]
+    """
+    try:
+        return np.asarray(pd.factorize(values)[0])
+    except TypeError:
+        kind = type(values.dropna().iloc[0]).__name__
+        raise ValueError(
+            f"{name}: got a {kind} in each row; it must be one value: leave it out of `columns`"
+        ) from None
 
 
 def psi_distribution(n: float, m: float, *, bins: int = 10, psi: float = 0.0) -> Any:
@@ -115,9 +138,11 @@ def psi_interval(
     (0.0, 0.482)
     """
     level(alpha)
+    number("value", value, above=-1e-9)
+    number("noise", noise, above=0)
     if not freedom > 0:
         return 0.0, 0.0
-    statistic = value / noise
+    statistic = max(value, 0.0) / noise
     if statistic > _LARGE:
         root, half = math.sqrt(statistic - freedom), float(norm.isf(alpha / 2))
         return noise * (root - half) ** 2, noise * (root + half) ** 2

@@ -19,6 +19,8 @@ from toolkit.rules import number, share
 
 # Beyond so many standard deviations the normal density adds nothing to a 64-bit sum.
 _FAR = 9.0
+# Behind a cut further out the quadrature would have no room.
+LEAST_SHOWN = 1e-6
 
 
 def variance_kept(p: float) -> float:
@@ -75,6 +77,10 @@ def correlations_in_slice(r_old: Any, r_new: Any, between: Any, *, p: float) -> 
     """
     kept = variance_kept(p)
     old, new, both = (np.asarray(value, dtype=float) for value in (r_old, r_new, between))
+    for name, values in (("r_old", old), ("r_new", new), ("between", both)):
+        if not (np.abs(values) <= 1).all():
+            wrong = values[~(np.abs(values) <= 1)].flat[0]
+            raise ValueError(f"{name}: got {wrong}; a correlation lies in [-1, 1]")
     possible = 1 - old**2 - new**2 - both**2 + 2 * old * new * both > 0
     lost = 1 - kept
     # What is left of the variance of the outcome and of the new score.
@@ -97,6 +103,12 @@ def correlations_outside_slice(
         Correlation of the scores with each other among **all** rows: it needs no labels.
     p : float
 
+    Raises
+    ------
+    ValueError
+        If a correlation isn't strictly between -1 and 1, or no three variables can correlate like
+        that.
+
     Examples
     --------
     >>> old, new = correlations_outside_slice(0.231, 0.3216, 0.3, p=0.1)
@@ -109,7 +121,13 @@ def correlations_outside_slice(
     lost = 1 - kept
     old = slice_old / np.sqrt(kept + lost * slice_old**2)
     spread = np.sqrt((1 - lost * old**2) * (1 - lost * between**2))
-    return float(old), float(slice_new * spread + lost * old * between)
+    new = slice_new * spread + lost * old * between
+    if not 1 - old**2 - new**2 - between**2 + 2 * old * new * between > 0:
+        raise ValueError(
+            f"slice_new: got {slice_new!r} with slice_old {slice_old!r} and between {between!r}; no three variables "
+            "can correlate like that"
+        )
+    return float(old), float(new)
 
 
 def compare_in_slice(
@@ -125,7 +143,7 @@ def compare_in_slice(
     r_old, r_new, between : float
         Correlations among all rows: of each score with the tendency, and of the scores.
     p : float
-        Share of rows that are shown: those with the highest old score.
+        Share of rows that are shown: those with the highest old score; one in a million at least.
     positives : float
         Share of positives among all rows, strictly between 0 and 1.
 
@@ -148,6 +166,8 @@ def compare_in_slice(
     for name, value in (("r_old", r_old), ("r_new", r_new), ("between", between)):
         number(name, value, above=-1, below=1)
     number("positives", positives, above=0, below=1)
+    if not p >= LEAST_SHOWN:
+        raise ValueError(f"p: got {p!r}; it must be {LEAST_SHOWN:g} at least, where the quadrature is exact")
     inside = correlations_in_slice(r_old, r_new, between, p=p)
     if np.isnan(inside[0]):
         raise ValueError(

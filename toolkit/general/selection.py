@@ -24,7 +24,7 @@ from toolkit.general.range_restriction import (
     slice_path,
 )
 from toolkit.resampling import bootstrap, interval
-from toolkit.rules import level
+from toolkit.rules import count, level
 
 __all__ = [
     "compare_in_slice",
@@ -95,6 +95,7 @@ def selection_audit(
     True
     """
     level(alpha)
+    count("replicates", replicates)
     columns = [y, score_old, score_new, propensity, explored, cluster]
     table = read_columns(
         log,

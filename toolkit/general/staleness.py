@@ -18,7 +18,7 @@ from toolkit.auc import Ranking
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.resampling import bootstrap, interval
-from toolkit.rules import level, one_of
+from toolkit.rules import count, level, one_of
 
 __all__ = ["metric_by_age", "staleness_curve"]
 
@@ -98,6 +98,7 @@ def staleness_curve(
     7 days after training the AUC is 0.199 lower than 0 days after on the same days: the model goes stale.
     """
     level(alpha)
+    count("replicates", replicates)
     cells, table = _cells(
         log, metric=metric, y=y, score=score, trained=trained, ts=ts, cluster=cluster, key=key,
         unit=unit, within=within,

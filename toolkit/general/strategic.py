@@ -125,8 +125,9 @@ def flagged_share(
     (0.5, 0.159)
     """
     number("threshold", threshold)
-    if not number("budget", budget) >= 0:
-        raise ValueError(f"budget: got {budget!r}; it must not be negative")
+    _not_negative("budget", budget)
+    number("threshold", threshold)
+    number("mean", mean)
     tries = share("strategic", strategic)
     return float((1 - tries) * norm.cdf(mean - threshold) + tries * norm.cdf(mean - threshold - budget))
 
@@ -179,8 +180,7 @@ def after_launch(
     >>> bool(weeks["caught"].iloc[-1] < weeks["before"].iloc[-1] < weeks["holdout"].iloc[-1])
     True
     """
-    if not number("budget", budget) >= 0:
-        raise ValueError(f"budget: got {budget!r}; it must not be negative")
+    _not_negative("budget", budget)
     share("strategic", strategic)
     number("gain", gain, above=0)
     number("base", base, above=0)
@@ -246,8 +246,8 @@ def senders(
     """
     for name, value in (("messages", messages), ("users", users)):
         count(name, value)
-    if not number("budget", budget) >= 0:
-        raise ValueError(f"budget: got {budget!r}; it must not be negative")
+    _not_negative("budget", budget)
+    number("threshold", threshold)
     draw = np.random.default_rng(rng)
     user = draw.integers(0, users, messages)
     is_bad = draw.random(users) < share("bad", bad)
@@ -305,7 +305,7 @@ def weeks_of_messages(
     """
     for name, value in (("weeks", weeks), ("messages", messages), ("users", users)):
         count(name, value)
-    number("budget", budget)
+    _not_negative("budget", budget)
     share("strategic", strategic)
     share("pace", pace)
     draw = np.random.default_rng(rng)
@@ -324,3 +324,8 @@ def weeks_of_messages(
     log = pd.DataFrame({**keys, "user_id": user, "ts": ts, "f_links": links, "f_account_age": age})
     labels = pd.DataFrame({**keys, "y": y.astype(np.int64), "label_ts": ts + DAY})
     return log, labels
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not number(name, value) >= 0:
+        raise ValueError(f"{name}: got {value!r}; it must not be negative")

@@ -12,13 +12,21 @@ from scipy.stats import norm
 from toolkit.auc import Ranking
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.general.psi import value_codes
 from toolkit.rules import count, level
 
 __all__ = ["mann_whitney_se", "two_sample_auc"]
 
 
-def mann_whitney_se(n: int, m: int) -> float:
+def mann_whitney_se(n: int, m: int, *, ties: Any = ()) -> float:
     """The standard error of the AUC of a score that tells nothing, over n and m independent rows.
+
+    Parameters
+    ----------
+    n, m : int
+        Rows of either kind.
+    ties : array of int, optional
+        Sizes of the groups of rows whose scores are equal; a tie counts half, and so varies less.
 
     References
     ----------
@@ -28,10 +36,15 @@ def mann_whitney_se(n: int, m: int) -> float:
     --------
     >>> round(mann_whitney_se(100, 100), 4)
     0.0409
+    >>> round(mann_whitney_se(100, 100, ties=[180, 20]), 4)
+    0.0213
     """
-    count("n", n)
-    count("m", m)
-    return float(np.sqrt((n + m + 1) / (12 * n * m)))
+    total = count("n", n) + count("m", m)
+    sizes = np.asarray(ties, dtype=float)
+    if (sizes < 1).any() or sizes.sum() > total:
+        raise ValueError(f"ties: got {sizes.tolist()}; sizes are 1 at least, and add up to {total} at most")
+    told = 1 - (sizes**3 - sizes).sum() / (total**3 - total)
+    return float(np.sqrt((total + 1) / (12 * n * m) * max(told, 0.0)))
 
 
 def two_sample_auc(
@@ -71,13 +84,14 @@ def two_sample_auc(
     -------
     Finding
         The AUC on the judged half. p is from the score's null distribution: Mann and Whitney's
-        where rows are independent, widened by what clusters add. The table says how much each
+        where rows are independent (ties counted), widened by what clusters add. The table says how much each
         column alone would tell, judged the same way.
 
     Raises
     ------
     ValueError
-        If a frame has no row, columns differ in kind, or a half has rows of one frame only.
+        If a frame has no row, columns differ in kind, hold times, infinities or what isn't one
+        value, or a half has rows of one frame only.
 
     References
     ----------
@@ -112,7 +126,8 @@ def two_sample_auc(
     }
     estimate, se, null = parts["all together"]
     half = float(norm.isf(alpha / 2)) * se
-    p = float(2 * norm.sf(abs(estimate - 0.5) / null))
+    # A score that is the same in all rows tells nothing, for certain.
+    p = float(2 * norm.sf(abs(estimate - 0.5) / null)) if null > 0 else 1.0
     table = pd.DataFrame([(name, value) for name, (value, _, _) in parts.items()], columns=["columns", "auc"])
     verdict = (
         f"Current rows can be told from reference rows (AUC {estimate:.3f}): their joint distribution moved."
@@ -167,15 +182,21 @@ def _together(
             raise ValueError(
                 f"{name}: got {before[name].dtype} in reference and {after[name].dtype} in current; both must be alike"
             )
+        if pd.api.types.is_datetime64_any_dtype(both[name]):
+            raise ValueError(
+                f"{name}: got {both[name].dtype}; a time always moves, leave it out of `columns`"
+            )
         if not kinds[0]:
             # The trees take 255 categories; the rare ones share one.
-            code, _ = pd.factorize(both[name])
+            code = value_codes(both[name], name)
             often = np.argsort(-np.bincount(code[code >= 0], minlength=1), kind="stable")[:200]
             rank = np.full(code.max() + 2, 200)
             rank[often] = np.arange(len(often))
             both[name] = pd.Categorical(np.where(code < 0, 201, rank[code]))
         else:
             both[name] = both[name].astype(float)
+            if np.isinf(both[name]).any():
+                raise ValueError(f"{name}: got an infinite number; it must be finite or missing")
     return both[named], origin, groups, named
 
 
@@ -206,7 +227,7 @@ def _judge(
         own[here] = (ranks[here] - pd.Series(score[here]).rank().to_numpy()) / other
     part = np.where(y == 1, (own - auc) / good, (1 - own - auc) / bad)
     robust = float(np.sqrt((np.bincount(group, part) ** 2).sum()))
-    null = mann_whitney_se(good, bad)
-    # Where rows are independent the null is exact; clusters can only add to it.
+    null = mann_whitney_se(good, bad, ties=np.unique(score, return_counts=True)[1])
+    # Where rows are independent the null's error is exact; clusters can only add to it.
     clustered = len(np.unique(group)) < len(group)
     return auc, robust, max(null, robust) if clustered else null

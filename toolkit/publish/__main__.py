@@ -11,11 +11,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import yaml
 
 from toolkit.explore.mode import VARIABLE
 from toolkit.explore.states import CACHE_VARIABLE, PROGRESS_VARIABLE, build_digest
+from toolkit.publish.execution import QUIET, execute
+from toolkit.publish.notebooks import chapters
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,9 +89,10 @@ def build_book(root: Path, *, repository: str = "", branch: str = "main", jupyte
         VARIABLE: "static",
         CACHE_VARIABLE: str(cache / "demos"),
         PROGRESS_VARIABLE: str(progress),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the kernel's debugger would warn that it can't trace frozen modules
+        **QUIET,
     }
     with _showing(progress):
+        _execute_stale(root, notebooks, environment)
         done = subprocess.run(command, env=environment, check=False)
     if done.returncode:
         shutil.rmtree(notebooks)  # so that the next build executes and shows the failure again
@@ -118,6 +123,30 @@ def book_settings(settings: dict, repository: str = "", branch: str = "main", ju
         **({"jupyterhub_url": jupyterhub} if jupyterhub else {}),
     }
     return settings
+
+
+def _execute_stale(root: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Run the chapters that the cache doesn't hold side by side; Jupyter Book, left to itself, runs them in turn.
+
+    A chapter that raises isn't kept: Jupyter Book runs it again, and stops with its error.
+    """
+    from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
+
+    cache = get_cache(folder)
+    stale = []
+    for path in chapters(root):
+        try:
+            cache.match_cache_notebook(nbformat.read(path, as_version=4))
+        except KeyError:
+            stale.append(path)
+
+    def keep(path: Path, notebook: Any, seconds: float) -> None:
+        bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        print(f"  {path.relative_to(root)}: executed in {seconds:.0f} s", flush=True)
+
+    execute(stale, environment, keep)
 
 
 @contextmanager

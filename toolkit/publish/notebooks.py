@@ -19,6 +19,7 @@ import nbformat
 import yaml
 
 from toolkit.explore.mode import VARIABLE
+from toolkit.publish.execution import execute
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _CELL_METADATA = {"tags"}
@@ -118,24 +119,6 @@ def problems(notebook: Any) -> list[str]:
     return found
 
 
-def execute(path: Path) -> Any:
-    """Run a chapter in its own folder in `text` mode; its outputs are then what is committed.
-
-    Raises
-    ------
-    nbclient.exceptions.CellExecutionError
-        If a cell raises.
-    """
-    from nbclient import NotebookClient
-
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-    )
-    client.execute(env={**os.environ, VARIABLE: "text", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
-    return notebook
-
-
 def write_reference(path: Path, folder: Path) -> Path:
     """A copy of a chapter whose code cells are numbered: nbval takes cells without a count for never run."""
     notebook = nbformat.read(path, as_version=4)
@@ -163,14 +146,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("paths", nargs="*", type=Path)
     options = parser.parse_args(arguments)
     paths = options.paths or chapters(Path())
+    if options.command == "outputs":
+        return _rewrite(paths)
     if options.command == "reference":
         shutil.rmtree("_build/reference", ignore_errors=True)
     failed = False
     for path in paths:
-        if options.command == "outputs":
-            write(normal_form(execute(path)), path)
-            print(f"{path}: executed, outputs rewritten")
-            continue
         if options.command == "reference":
             print(write_reference(path, Path("_build/reference")))
             continue
@@ -181,6 +162,19 @@ def main(arguments: list[str] | None = None) -> int:
     if failed:
         print("Run `make outputs` to rewrite them.")
     return int(failed)
+
+
+def _rewrite(paths: list[Path]) -> int:
+    """Execute chapters in `text` mode and write their outputs; those that raise stay as they were."""
+
+    def done(path: Path, notebook: Any, seconds: float) -> None:
+        write(normal_form(notebook), path)
+        print(f"{path}: executed in {seconds:.0f} s, outputs rewritten", flush=True)
+
+    failed = execute(paths, {VARIABLE: "text"}, done)
+    for path, error in failed.items():
+        print(f"{path}: {error}")
+    return int(bool(failed))
 
 
 def _outputs(outputs: list[Any]) -> list[Any]:

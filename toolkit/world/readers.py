@@ -33,7 +33,7 @@ JOBS = (
     Job("ranker_training", "training_negatives", "ranker_model", 0.3, True),
     Job("ranker", "ranker_model", "ranker_scores", 24, True),
     Job("fraud_review", "ranker_scores", None, 0.15, False),
-    Job("quarterly_audit", "ranker_scores", None, 0.1, False),
+    Job("audit_sample", "ranker_scores", None, 0.1, False),
 )
 
 
