@@ -6,25 +6,25 @@ the newest event among those that could be read at its time, whatever order they
 
 from __future__ import annotations
 
-import glob
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+
+from toolkit.features.sources import NUMBERS, TEXT, TIMES, Source, identifier, literal, open_engine, source
 
 __all__ = ["asof_join"]
 
 # From so many events on, repeated ones are looked for in the engine, which goes to disk, not in an array.
 _IN_AN_ARRAY = 20_000_000
+# So few ties in time are looked at one by one.
+_FEW = 10_000
 _UTC = {"UTC", "Etc/UTC", "Z", "+00:00", "GMT"}
-_NUMBERS, _TEXT, _TIMES = "numbers", "text", "times with their zone"
 _LAG = "epoch_us(available_ts) - epoch_us(event_ts)"
 # No caller's column is called that.
 _PLACE = '"place among the rows"'
@@ -101,18 +101,18 @@ def asof_join(
     age = _microseconds(max_age)
     if isinstance(features, str):
         raise ValueError(f"features: got {features!r}; it must be a list of names")
-    engine = _engine(memory_limit)
-    asked = _source(engine, rows, "rows", [*keys, ts])
+    engine = open_engine(memory_limit)
+    asked = source(engine, rows, "rows", [*keys, ts])
     columns = [*entities, "feature", "event_ts", "available_ts", "value"]
-    known = _source(engine, feature_history, "feature_history", columns)
+    known = source(engine, feature_history, "feature_history", columns)
     _check_kinds(asked, known, keys, entities, ts)
     _check_complete(engine, [*keys, ts])
-    told = _features_told(engine, entities)
+    told = _features_told(engine, known, entities)
     names = _check_features(features, told)
     for name in names:
         if f"{prefix}{name}" in asked.kinds:
             raise ValueError(f"prefix: got {prefix!r}; rows have a column {prefix}{name} already")
-    _check_once(engine, entities, names, int(told.loc[names, "values"].sum()))
+    _check_once(engine, known, entities, names)
     query = _query(asked, told, list(zip(keys, entities, strict=True)), ts, names, age, prefix)
     if asked.eager is None:
         return engine.sql(query)
@@ -121,104 +121,25 @@ def asof_join(
     return _added(asked.eager, {name: _in_order(values, place) for name, values in found.items()})
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A table that the engine knows by its name: kinds and zones of its columns, and the frame itself if eager."""
-
-    name: str
-    kinds: Mapping[str, str]
-    zones: Mapping[str, str]
-    eager: Any = None
-
-
-def _engine(memory_limit: str | None) -> duckdb.DuckDBPyConnection:
-    engine = duckdb.connect()
-    engine.execute(f"SET temp_directory = {_text(tempfile.gettempdir())}")
-    if memory_limit is not None:
-        try:
-            engine.execute(f"SET memory_limit = {_text(str(memory_limit))}")
-        except duckdb.Error:
-            raise ValueError(
-                f"memory_limit: got {memory_limit!r}; it must be a size such as '500MB'"
-            ) from None
-    return engine
-
-
-def _source(engine: duckdb.DuckDBPyConnection, given: Any, name: str, needed: Sequence[str]) -> _Source:
-    """Make a table known to the engine by a name; of an eager one the needed columns alone."""
-    if isinstance(given, str | Path):
-        if not glob.glob(str(given)):
-            raise ValueError(f"{name}: got {str(given)!r}; there is no such file")
-        engine.read_parquet(str(given)).create_view(name)
-    elif isinstance(given, duckdb.DuckDBPyRelation):
-        # It may be another connection's: read once, into a table that the engine may put on disk.
-        engine.register("batches", given.to_arrow_reader())
-        engine.execute(f"CREATE TEMP TABLE {name} AS FROM batches")
-    else:
-        try:
-            frame = nw.from_native(given)
-        except TypeError:
-            raise ValueError(
-                f"{name}: got {type(given).__name__}; it must be a frame that Narwhals reads, a DuckDB "
-                "relation or a path"
-            ) from None
-        eager = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-        kinds = {column: _kind(dtype) for column, dtype in eager.schema.items()}
-        _there(name, kinds, needed)
-        zones = {column: dtype.time_zone for column, dtype in eager.schema.items() if dtype == nw.Datetime}
-        # A column of no kind that joins is refused by its kind, next; nor need Arrow know it.
-        whole = [column for column in dict.fromkeys(needed) if kinds[column] in (_NUMBERS, _TEXT, _TIMES)]
-        engine.register(name, eager.select(*whole).to_arrow())
-        return _Source(name, kinds, zones, eager)
-    types = {column: str(kind) for column, kind, *_ in engine.execute(f"DESCRIBE {name}").fetchall()}
-    _there(name, types, needed)
-    return _Source(name, {column: _sql_kind(kind) for column, kind in types.items()}, {})
-
-
-def _there(name: str, columns: Iterable[str], needed: Sequence[str]) -> None:
-    absent = [column for column in needed if column not in columns]
-    if absent:
-        raise ValueError(f"{name}: got columns {list(columns)}; it must have {', '.join(absent)}")
-
-
-def _kind(dtype: Any) -> str:
-    if dtype.is_numeric():
-        return _NUMBERS
-    if dtype in (nw.String, nw.Categorical, nw.Enum):
-        return _TEXT
-    return _TIMES if dtype == nw.Datetime and dtype.time_zone is not None else str(dtype)
-
-
-def _sql_kind(kind: str) -> str:
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return _TIMES
-    if kind == "VARCHAR" or kind.startswith("ENUM"):
-        return _TEXT
-    number = kind.startswith(("DECIMAL", "FLOAT", "DOUBLE")) or kind.endswith("INT") or kind == "INTEGER"
-    return _NUMBERS if number or kind == "UINTEGER" else kind
-
-
-def _check_kinds(
-    asked: _Source, known: _Source, keys: Sequence[str], entities: Sequence[str], ts: str
-) -> None:
-    wanted = {"feature": _TEXT, "value": _NUMBERS, "event_ts": _TIMES, "available_ts": _TIMES}
-    for source, column, rule in (
-        (asked, ts, _TIMES),
+def _check_kinds(asked: Source, known: Source, keys: Sequence[str], entities: Sequence[str], ts: str) -> None:
+    wanted = {"feature": TEXT, "value": NUMBERS, "event_ts": TIMES, "available_ts": TIMES}
+    for table, column, rule in (
+        (asked, ts, TIMES),
         *((known, column, rule) for column, rule in wanted.items()),
     ):
-        if source.kinds[column] != rule:
-            raise ValueError(f"{column}: got {source.kinds[column]} in {source.name}; it must be {rule}")
+        if table.kinds[column] != rule:
+            raise ValueError(f"{column}: got {table.kinds[column]} in {table.name}; it must be {rule}")
     for key, entity in zip(keys, entities, strict=True):
         ours, theirs = asked.kinds[key], known.kinds[entity]
-        if ours != theirs or ours not in (_NUMBERS, _TEXT, "UUID"):
+        if ours != theirs or ours not in (NUMBERS, TEXT, "UUID"):
             raise ValueError(
                 f"{key}: got {ours} in rows and {theirs} in {entity} of feature_history; both must be "
                 "numbers, or both text"
             )
     zones = {
-        column: "UTC" if source.zones[column] in _UTC else source.zones[column]
-        for source, column in ((asked, ts), (known, "event_ts"), (known, "available_ts"))
-        if column in source.zones
+        column: "UTC" if table.zones[column] in _UTC else table.zones[column]
+        for table, column in ((asked, ts), (known, "event_ts"), (known, "available_ts"))
+        if column in table.zones
     }
     if len(set(zones.values())) > 1:
         told = ", ".join(f"{zone} in {column}" for column, zone in zones.items())
@@ -226,17 +147,23 @@ def _check_kinds(
 
 
 def _check_complete(engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> None:
-    counts = ", ".join(f"count(*) - count({_name(column)})" for column in columns)
+    counts = ", ".join(f"count(*) - count({identifier(column)})" for column in columns)
     rows, *missing = _one(engine, f"SELECT count(*), {counts} FROM rows")
     for column, count in zip(columns, missing, strict=True):
         if count:
             raise ValueError(f"{column}: got {count:,} missing of {rows:,}; rows must be complete")
 
 
-def _features_told(engine: duckdb.DuckDBPyConnection, entities: Sequence[str]) -> pd.DataFrame:
-    """Of each feature in the history: how many values, and the least and longest time until one could be read."""
+def _features_told(engine: duckdb.DuckDBPyConnection, known: Source, entities: Sequence[str]) -> pd.DataFrame:
+    """Of each feature in the history: the least and longest time until a value could be read."""
     columns = [*entities, "event_ts", "available_ts"]
-    missing = [f"count(*) - count({_name(column)})" for column in columns]
+    if known.arrow is not None and not any(known.arrow[c].null_count for c in [*columns, "feature"]):
+        # Where all values took equally long, two arrays tell it sooner than the engine does.
+        lag = known.microseconds(engine, "available_ts") - known.microseconds(engine, "event_ts")
+        if len(lag) and lag.min() == lag.max() >= 0:
+            features = sorted(pc.unique(known.arrow["feature"]).to_pylist())
+            return pd.DataFrame({"least": lag.min(), "most": lag.min()}, index=features)
+    missing = [f"count(*) - count({identifier(column)})" for column in columns]
     told = engine.execute(
         f"SELECT feature::VARCHAR, count(*), min({_LAG}), max({_LAG}), {', '.join(missing)}"
         " FROM feature_history GROUP BY feature ORDER BY feature"
@@ -273,24 +200,30 @@ def _check_features(features: Sequence[str] | None, told: pd.DataFrame) -> list[
 
 
 def _check_once(
-    engine: duckdb.DuckDBPyConnection, entities: Sequence[str], names: Sequence[str], values: int
+    engine: duckdb.DuckDBPyConnection, known: Source, entities: Sequence[str], names: Sequence[str]
 ) -> None:
     """Refuse two values of one feature for one entity and both times; the same value again does no harm."""
-    columns = ", ".join([*map(_name, entities), "feature", "event_ts", "available_ts"])
-    part = f"FROM feature_history WHERE feature IN ({', '.join(map(_text, names))})"
-    if values <= _IN_AN_ARRAY:
-        at = engine.execute(f"SELECT epoch_us(available_ts) AS at {part}").fetchnumpy()["at"]
-        tied = None
-        # A log comes in order, as a rule: then only neighbours can be alike.
-        if (at[1:] >= at[:-1]).all():
-            equal = np.flatnonzero(at[1:] == at[:-1])
-            if not len(equal):
-                return
-            tied = np.union1d(equal, equal + 1)
-        marks = engine.execute(f"SELECT hash({columns}) AS mark {part}").fetchnumpy()["mark"]
-        marks = np.sort(marks if tied is None else marks[tied])
-        if not (marks[1:] == marks[:-1]).any():
+    columns = ", ".join([*map(identifier, entities), "feature", "event_ts", "available_ts"])
+    part = f"FROM feature_history WHERE feature IN ({', '.join(map(literal, names))})"
+    if _one(engine, "SELECT count(*) FROM feature_history")[0] <= _IN_AN_ARRAY:
+        at = known.microseconds(engine, "available_ts")
+        # A log comes in order, as a rule; else the times' lower halves are soon sorted. Either way only values
+        # that were available at one time can be alike.
+        low = at.astype(np.uint32)
+        if not (at[1:] >= at[:-1]).all():
+            low = np.sort(low)
+        ties = np.unique(low[1:][low[1:] == low[:-1]])
+        if not len(ties):
             return
+        if len(ties) <= _FEW:
+            part += f" AND epoch_us(available_ts) & {2**32 - 1} IN ({', '.join(map(str, ties))})"
+        else:
+            marks = engine.execute(f"SELECT hash({columns}) AS mark FROM feature_history").fetchnumpy()[
+                "mark"
+            ]
+            marks = np.sort(marks)
+            if not (marks[1:] == marks[:-1]).any():
+                return
     twice = engine.execute(
         f"SELECT {columns} {part} GROUP BY ALL HAVING count(*) > 1 AND"
         " (min(value) IS DISTINCT FROM max(value) OR count(value) NOT IN (0, count(*)))"
@@ -305,7 +238,7 @@ def _check_once(
 
 
 def _query(
-    asked: _Source,
+    asked: Source,
     told: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],
     ts: str,
@@ -314,20 +247,20 @@ def _query(
     prefix: str,
 ) -> str:
     """One statement: an ASOF JOIN a feature, and for an eager frame only the places and the values."""
-    entities = [_name(entity) for _, entity in pairs]
+    entities = [identifier(entity) for _, entity in pairs]
     values, joins = [], []
     for number, name in enumerate(names):
         late = told.loc[name, "least"] != told.loc[name, "most"]
-        history = (_newest if late else _as_it_came)(entities, name)
-        on = [f"r.{_name(key)} = h{number}.{_name(entity)}" for key, entity in pairs]
-        on.append(f"r.{_name(ts)} >= h{number}.available_ts")
+        history = (_newest if late else _as_it_came)(entities, name if len(told) > 1 else None)
+        on = [f"r.{identifier(key)} = h{number}.{identifier(entity)}" for key, entity in pairs]
+        on.append(f"r.{identifier(ts)} >= h{number}.available_ts")
         joins.append(f"ASOF LEFT JOIN ({history}) h{number} ON {' AND '.join(on)}")
         value = f"h{number}.value::DOUBLE"
         if age is not None:
-            young = f"epoch_us(r.{_name(ts)}) - epoch_us(h{number}.event_ts) <= {age}"
+            young = f"epoch_us(r.{identifier(ts)}) - epoch_us(h{number}.event_ts) <= {age}"
             value = f"CASE WHEN {young} THEN {value} END"
-        values.append(f"{value} AS {_name(prefix + name)}")
-    columns = ", ".join(dict.fromkeys([*(_name(key) for key, _ in pairs), _name(ts)]))
+        values.append(f"{value} AS {identifier(prefix + name)}")
+    columns = ", ".join(dict.fromkeys([*(identifier(key) for key, _ in pairs), identifier(ts)]))
     lazy = asked.eager is None
     return (
         f"SELECT {f'r.* EXCLUDE {_PLACE}' if lazy else f'r.{_PLACE}'}, {', '.join(values)}"
@@ -336,15 +269,13 @@ def _query(
     )
 
 
-def _as_it_came(entities: Sequence[str], name: str) -> str:
+def _as_it_came(entities: Sequence[str], name: str | None) -> str:
     """Where every value took equally long, the last one available is the newest event's."""
-    return (
-        f"SELECT {', '.join(entities)}, event_ts, available_ts, value FROM feature_history"
-        f" WHERE feature = {_text(name)}"
-    )
+    where = "" if name is None else f" WHERE feature = {literal(name)}"
+    return f"SELECT {', '.join(entities)}, event_ts, available_ts, value FROM feature_history{where}"
 
 
-def _newest(entities: Sequence[str], name: str) -> str:
+def _newest(entities: Sequence[str], name: str | None) -> str:
     """Only the values that were the newest event's when they became available: the last of them counts."""
     return (
         f"SELECT {', '.join(entities)}, event_ts, available_ts, value FROM ({_as_it_came(entities, name)})"
@@ -401,11 +332,3 @@ def _one(engine: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     found = engine.execute(query).fetchone()
     assert found is not None
     return tuple(found)
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
