@@ -25,7 +25,7 @@ class Source:
 
     name: str
     kinds: Mapping[str, str]
-    zones: Mapping[str, str]
+    zones: Mapping[str, str | None]
     eager: Any = None
     arrow: pa.Table | None = None
 
