@@ -119,9 +119,7 @@ def delay_rows(ahead: float = 1.0) -> pd.DataFrame:
     rows = with_hourly_average(flights(), ["origin", "carrier"])
     rows = rows.assign(ts=rows["scheduled_ts"] - pd.Timedelta(hours=ahead))
     rows = asof_join(rows, delays_so_far(), key="origin", entity="origin", max_age="12h")
-    return rows.assign(
-        day=rows["scheduled_ts"].dt.date.astype("str"), f_late_share=np.asarray(rows["f_late_share"])
-    )
+    return rows.assign(day=rows["scheduled_ts"].dt.date.astype("str"))
 
 
 @lru_cache(maxsize=16)
