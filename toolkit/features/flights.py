@@ -47,7 +47,7 @@ def flights() -> pd.DataFrame:
     Examples
     --------
     >>> len(flights()), round(flights()["y"].mean(), 3)
-    (83952, 0.182)
+    (83952, 0.198)
     """
     table = _read("flights").copy()
     table["departed_ts"] = table["scheduled_ts"] + pd.to_timedelta(table["delay"], unit="min")

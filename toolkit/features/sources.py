@@ -16,6 +16,7 @@ import pyarrow as pa
 
 __all__ = ["NUMBERS", "TEXT", "TIMES", "Source", "identifier", "literal", "open_engine", "source"]
 
+_NANOSECONDS = "TIMESTAMPTZ_NS"
 NUMBERS, TEXT, TIMES = "numbers", "text", "times with their zone"
 
 
@@ -34,8 +35,7 @@ class Source:
         if self.arrow is None:
             query = f"SELECT epoch_us({identifier(column)}) AS at FROM {self.name}"
             return np.asarray(engine.execute(query).fetchnumpy()["at"])
-        times = self.arrow[column].cast(pa.timestamp("us", self.zones[column]), safe=False)
-        return np.asarray(times.cast(pa.int64()))
+        return np.asarray(self.arrow[column].cast(pa.int64()))
 
 
 def open_engine(memory_limit: str | None) -> duckdb.DuckDBPyConnection:
@@ -100,12 +100,25 @@ def source(engine: duckdb.DuckDBPyConnection, given: Any, name: str, needed: Seq
         }
         # A column of no kind that joins is refused by its kind, next; nor need Arrow know it.
         whole = [column for column in dict.fromkeys(needed) if kinds[column] in (NUMBERS, TEXT, TIMES)]
-        arrow = eager.select(*whole).to_arrow()
+        arrow = _to_microseconds(eager.select(*whole).to_arrow())
         engine.register(name, arrow)
         return Source(name, kinds, zones, eager, arrow)
     types = {column: str(kind) for column, kind, *_ in engine.execute(f"DESCRIBE {name}").fetchall()}
     _there(name, types, needed)
+    finer = [f"{identifier(c)}::TIMESTAMPTZ AS {identifier(c)}" for c in types if types[c] == _NANOSECONDS]
+    if finer:
+        engine.execute(f"ALTER {'VIEW' if isinstance(given, str | Path) else 'TABLE'} {name} RENAME TO {name}_finer")
+        engine.execute(f"CREATE TEMP VIEW {name} AS SELECT * REPLACE ({', '.join(finer)}) FROM {name}_finer")
     return Source(name, {column: _sql_kind(kind) for column, kind in types.items()}, {})
+
+
+def _to_microseconds(table: pa.Table) -> pa.Table:
+    """A table's times in the unit that the engine counts in; what is finer is cut off."""
+    fields = [
+        field.with_type(pa.timestamp("us", field.type.tz)) if pa.types.is_timestamp(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields), safe=False)
 
 
 def _there(name: str, columns: Mapping[str, str], needed: Sequence[str]) -> None:
@@ -123,7 +136,7 @@ def _kind(dtype: Any) -> str:
 
 
 def _sql_kind(kind: str) -> str:
-    if kind == "TIMESTAMP WITH TIME ZONE":
+    if kind in ("TIMESTAMP WITH TIME ZONE", _NANOSECONDS):
         return TIMES
     if kind == "VARCHAR" or kind.startswith("ENUM"):
         return TEXT

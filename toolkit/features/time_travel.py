@@ -182,7 +182,7 @@ def split_aucs(
     cut = days - days // 10
     for gap in (0, window):
         last = label[:, cut - 1 - gap]
-        test = label[:, cut : cut + max(1, window - 1)]
+        test = label[:, cut : cut + max(6, window - 1)]
         score = np.repeat(last[:, None], test.shape[1], axis=1)
         aucs.append(auc(test.ravel().astype(int), score.ravel().astype(float)))
     return pd.DataFrame({"split": _SPLITS, "auc": aucs})
