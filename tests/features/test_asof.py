@@ -36,7 +36,7 @@ def rows(*hours, item=7):
     return pd.DataFrame({"item_id": item, "ts": at(*hours)})
 
 
-def random_tables(seed, *, late, events=400, asked=300):
+def random_tables(seed, *, late, events=250, asked=120):
     """Tables full of ties: whole hours, few entities."""
     rng = np.random.default_rng(seed)
     event = rng.integers(0, 60, events).astype(float)
@@ -85,7 +85,7 @@ def test_of_a_batch_the_newest_event_counts():
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("max_age", [None, "10h"])
 def test_it_is_the_definition_row_by_row(late, max_age):
-    for seed in range(2):
+    for seed in range(1):
         wanted, known = random_tables(seed, late=late)
         joined = asof_join(wanted, known, max_age=max_age)
         for feature in ("x", "z"):
@@ -190,8 +190,18 @@ def bad(**change):
     ("asked", "known", "settings", "message"),
     [
         (rows(12), bad(value=["a", "b"]), {}, "value: got text in feature_history; it must be numbers"),
-        (rows(12), bad().drop(columns="available_ts"), {}, "feature_history: got columns .*; it must have available_ts"),
-        (rows(12), bad(available_ts=at(8, 11)), {}, "available_ts: got a value of 'x' that was available 1:00:00 before"),
+        (
+            rows(12),
+            bad().drop(columns="available_ts"),
+            {},
+            "feature_history: got columns .*; it must have available_ts",
+        ),
+        (
+            rows(12),
+            bad(available_ts=at(8, 11)),
+            {},
+            "available_ts: got a value of 'x' that was available 1:00:00 before",
+        ),
         (rows(12), bad(event_ts=at(9, 9), available_ts=at(10, 10)), {}, "got two values of 'x' for entity 7"),
         (rows(12), bad(), {"features": ["fog"]}, "feature: got 'fog'; feature_history has no such feature"),
         (rows(12), bad(), {"features": "x"}, "features: got 'x'; it must be a list"),
@@ -201,10 +211,30 @@ def bad(**change):
         (rows(12), bad(entity_id=["a", "b"]), {}, "item_id: got numbers in rows and text in entity_id"),
         (rows(12, item=[np.nan]), bad(), {}, "item_id: got 1 missing of 1; rows must be complete"),
         (rows(12).assign(ts=pd.to_datetime([None], utc=True)), bad(), {}, "ts: got 1 missing of 1"),
-        (rows(12).assign(ts=lambda t: t["ts"].dt.tz_localize(None)), bad(), {}, "ts: got Datetime.* in rows; it must be times with their zone"),
-        (rows(12), bad(available_ts=at(10, 11).tz_localize(None)), {}, "available_ts: got Datetime.* in feature_history"),
-        (rows(12).assign(ts=lambda t: t["ts"].dt.tz_convert("Europe/Berlin")), bad(), {}, "ts: got Europe/Berlin in ts, UTC in event_ts"),
-        (rows(12, 13).assign(ts=[NOON, NOON.tz_convert("Asia/Tokyo")]), bad(), {}, "ts: got Object in rows; it must be times"),
+        (
+            rows(12).assign(ts=lambda t: t["ts"].dt.tz_localize(None)),
+            bad(),
+            {},
+            "ts: got Datetime.* in rows; it must be times with their zone",
+        ),
+        (
+            rows(12),
+            bad(available_ts=at(10, 11).tz_localize(None)),
+            {},
+            "available_ts: got Datetime.* in feature_history",
+        ),
+        (
+            rows(12).assign(ts=lambda t: t["ts"].dt.tz_convert("Europe/Berlin")),
+            bad(),
+            {},
+            "ts: got Europe/Berlin in ts, UTC in event_ts",
+        ),
+        (
+            rows(12, 13).assign(ts=[NOON, NOON.tz_convert("Asia/Tokyo")]),
+            bad(),
+            {},
+            "ts: got Object in rows; it must be times",
+        ),
         (rows(12).assign(f_x=1.0), bad(), {}, "prefix: got 'f_'; rows have a column f_x already"),
         (rows(12), bad(), {"max_age": "-1h"}, "max_age: got '-1h'"),
         (rows(12), bad(), {"max_age": "soon"}, "max_age: got 'soon'"),

@@ -31,7 +31,7 @@ def uniform(ps):
 
 @pytest.mark.parametrize("leak", [0, 1])
 def test_the_probe_s_interval_covers_the_slope_and_its_p_value_is_uniform_without_a_leak(leak):
-    rng, runs = np.random.default_rng(leak), 600
+    rng, runs = np.random.default_rng(leak), 300
     found = [probe(probe_rows(rng, leak=leak)) for _ in range(runs)]
     assert 0.93 <= np.mean([each.ci[0] <= leak <= each.ci[1] for each in found]) <= 0.97
     if not leak:
@@ -65,7 +65,7 @@ def test_many_counts_are_cut_into_as_many_parts_as_asked():
 
 
 def test_too_good_s_interval_covers_and_its_p_value_is_uniform_where_both_are_alike():
-    rng, ps, covered, runs = np.random.default_rng(3), [], 0, 400
+    rng, ps, covered, runs = np.random.default_rng(3), [], 0, 300
 
     def table(users):
         user = np.repeat(users, 4)

@@ -9,9 +9,7 @@ from toolkit.auc import auc
 from toolkit.features.own_label import fewest_events, leak_auc
 
 
-@pytest.mark.parametrize(
-    ("n", "expected"), [(1, 0.955), (5, 0.840), (10, 0.767), (30, 0.666), (100, 0.593)]
-)
+@pytest.mark.parametrize(("n", "expected"), [(1, 0.955), (5, 0.840), (10, 0.767), (30, 0.666), (100, 0.593)])
 def test_the_outline_s_values(n, expected):
     assert leak_auc(n, 0.1) == pytest.approx(expected, abs=5e-4)
 

@@ -27,7 +27,9 @@ def test_categories_are_text_and_whole_numbers_of_every_size_are_numbers():
     frame = pd.DataFrame({"name": pd.Categorical(["a", "b"]), "few": np.array([1, 2], dtype="uint8")})
     engine = open_engine(None)
     assert set(source(engine, frame, "rows", list(frame)).kinds.values()) == {TEXT, NUMBERS}
-    again = source(open_engine(None), engine.sql("SELECT name::ENUM('a', 'b') AS name, few FROM rows"), "rows", [])
+    again = source(
+        open_engine(None), engine.sql("SELECT name::ENUM('a', 'b') AS name, few FROM rows"), "rows", []
+    )
     assert dict(again.kinds) == {"name": TEXT, "few": NUMBERS}
 
 

@@ -15,7 +15,9 @@ def test_without_a_signal_a_later_snapshot_is_the_own_label_and_an_earlier_one_t
 
 
 def test_the_gap_shrinks_with_traffic_and_the_honest_auc_grows():
-    gaps = [snapshot_auc(n, 0.1, signal=1.0, lag=0.5) - snapshot_auc(n, 0.1, signal=1.0) for n in (1, 10, 100)]
+    gaps = [
+        snapshot_auc(n, 0.1, signal=1.0, lag=0.5) - snapshot_auc(n, 0.1, signal=1.0) for n in (1, 10, 100)
+    ]
     assert gaps == sorted(gaps, reverse=True)
     honest = [snapshot_auc(n, 0.1, signal=1.0) for n in (1, 10, 100)]
     assert honest == sorted(honest)

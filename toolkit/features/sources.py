@@ -107,7 +107,9 @@ def source(engine: duckdb.DuckDBPyConnection, given: Any, name: str, needed: Seq
     _there(name, types, needed)
     finer = [f"{identifier(c)}::TIMESTAMPTZ AS {identifier(c)}" for c in types if types[c] == _NANOSECONDS]
     if finer:
-        engine.execute(f"ALTER {'VIEW' if isinstance(given, str | Path) else 'TABLE'} {name} RENAME TO {name}_finer")
+        engine.execute(
+            f"ALTER {'VIEW' if isinstance(given, str | Path) else 'TABLE'} {name} RENAME TO {name}_finer"
+        )
         engine.execute(f"CREATE TEMP VIEW {name} AS SELECT * REPLACE ({', '.join(finer)}) FROM {name}_finer")
     return Source(name, {column: _sql_kind(kind) for column, kind in types.items()}, {})
 
