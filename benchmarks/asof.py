@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -116,6 +115,8 @@ def _peak() -> float:
             line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
         )
         return int(line.split()[1]) / 1000
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         1_000_000 if sys.platform == "darwin" else 1_000
     )
