@@ -211,7 +211,8 @@ def leak_probe(
         if len(each) > _COUNTS:
             # So many quantiles stand for a part's counts.
             middles = (np.arange(_COUNTS) + 0.5) / _COUNTS * len(here)
-            each, rows_each = np.sort(others[here])[middles.astype(int)], np.ones(_COUNTS)
+            each = np.sort(others[here].astype(int))[middles.astype(int)]
+            rows_each = np.ones(_COUNTS, dtype=int)
         predicted = np.average([leak_auc(int(n), share) for n in each], weights=rows_each)
         found = _Area.of(label[here], value[here])
         influence = np.zeros(len(rows))

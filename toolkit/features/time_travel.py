@@ -54,7 +54,7 @@ def snapshot_auc(n: int, p: float, *, signal: float = 0.0, lag: float = 0.0) -> 
 
     Examples
     --------
-    >>> snapshot_auc(10, 0.1), round(snapshot_auc(10, 0.1, lag=0.5), 3)
+    >>> round(snapshot_auc(10, 0.1), 3), round(snapshot_auc(10, 0.1, lag=0.5), 3)
     (0.5, 0.767)
     """
     count("n", n, least=0)
