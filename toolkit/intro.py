@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy.stats import norm
 
 from toolkit.attribution import Attribution, shapley
+from toolkit.features.leaks import asof_audit
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.rules import level
@@ -25,7 +24,6 @@ from toolkit.world.story import Story, tell
 
 __all__ = ["LUCK", "ab_test", "asof_audit", "attribution", "claimed_to_measured", "tell"]
 
-_POINTS = "points of click rate"
 LUCK = "Luck of the A/B test"
 # Mechanisms that a model's own notebook already had as in production.
 _NOTEBOOK: dict[Trained, frozenset[str]] = {
@@ -194,143 +192,3 @@ def claimed_to_measured(
     control, treatment = measured["reward"]
     parts = {MECHANISMS[name].label: part for name, part in found.parts.items()}
     return found.start, {**parts, LUCK: float(treatment - control - found.end)}
-
-
-def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha: float = 0.05) -> Finding:
-    """Whether a training table holds more of a row's outcome than could be read at its request.
-
-    Joins to each row the feature's last value that was available then, and regresses the outcome
-    on what the table's value adds to it, given that value, by item. A table that is merely staler
-    than the store differs too, and adds nothing.
-
-    Parameters
-    ----------
-    training_table, feature_history : any frame that Narwhals reads
-        Times bear their zone. Of values that became available at once, the latest event's counts.
-    feature : str
-        The feature's name in the history; `f_` before it in the training table.
-    alpha : float
-        One minus the level of the interval.
-
-    Returns
-    -------
-    Finding
-        Change of the outcome's rate for one standard deviation of what the table adds; its table
-        counts the rows that differ, and those for which nothing was available yet (these have no
-        part in the estimate).
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or of the wrong kind, the history doesn't have the feature or has two
-        values of it for one entity and time, nothing was available at any row, or rows that differ
-        are of one item.
-
-    Examples
-    --------
-    >>> ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta([1, 2, 3, 4], unit="h")
-    >>> history = pd.DataFrame({"entity_id": 7, "feature": "rate", "event_ts": ts, "available_ts": ts,
-    ...     "value": [1.0, 2, 3, 4]})
-    >>> rows = pd.DataFrame({"item_id": 7, "ts": ts, "y": [0, 1, 0, 1], "f_rate": [1.0, 2, 3, 4]})
-    >>> asof_audit(rows, history, feature="rate").verdict
-    'None of the 4 rows differs from what was available.'
-    """
-    level(alpha)
-    column = f"f_{feature}"
-    rows = read_columns(
-        training_table,
-        "training_table",
-        ["item_id", "ts", "y", column],
-        labels=["y"],
-        numbers=[column],
-        times=["ts"],
-    )
-    known = _available(rows, feature_history, feature)
-    there = np.isfinite(known)
-    if not there.any():
-        raise ValueError(
-            f"feature_history: got no value of {feature!r} that was available at any of the {len(rows):,} rows; "
-            "entities or times don't match"
-        )
-    given = rows[column].to_numpy(float)
-    # The store may keep fewer digits than the warehouse.
-    same = np.isclose(given, known, rtol=1e-5, atol=1e-6)
-    table = pd.DataFrame(
-        {
-            "rows": ["all", "differ from what was available", "nothing was available"],
-            "count": [len(rows), int((there & ~same).sum()), int((~there).sum())],
-        }
-    )
-    none = f"; for {(~there).mean():.0%} of all rows nothing was" if not there.all() else ""
-    known, added = known[there], np.where(same, 0.0, given - known)[there]
-    # What the table adds beyond what the known value tells.
-    beyond = added - np.polyval(np.polyfit(known, added, 1), known) if np.ptp(known) else added - added.mean()
-    outcome, item = 100.0 * rows["y"].to_numpy()[there], rows["item_id"].to_numpy()[there]
-    differs = bool((there & ~same).any())
-    if differs and len(np.unique(item)) < 2:
-        raise ValueError(f"item_id: got {item[0]} in all rows; errors by item need two at least")
-    # A change of unit leaves what single precision rounds.
-    if not differs or beyond.std() <= 1e-5 * given.std():
-        told = "By more than a change of scale none" if differs else "None"
-        return Finding(
-            0.0,
-            (0.0, 0.0),
-            f"{told} of the {there.sum():,} rows differs from what was available{none}.",
-            unit=_POINTS,
-            se=0.0,
-            n=int(there.sum()),
-            table=table,
-            alpha=alpha,
-        )
-    design = sm.add_constant(
-        np.column_stack([(added - added.mean()) / added.std(), known]), has_constant="add"
-    )
-    design = design[:, : 2 + bool(np.ptp(known))]
-    fit = sm.OLS(outcome, design).fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(item)[0]})
-    low, high = fit.conf_int(alpha)[1]
-    return Finding(
-        float(fit.params[1]),
-        (float(low), float(high)),
-        f"{(~same)[there].mean():.0%} of the rows differ from what was available{none}, and the difference "
-        f"{'tells' if low > 0 or high < 0 else 'does not tell'} the row's own outcome.",
-        unit=_POINTS,
-        se=float(fit.bse[1]),
-        p=float(fit.pvalues[1]),
-        n=len(outcome),
-        n_clusters=len(np.unique(item)),
-        alpha=alpha,
-        table=table,
-        assumptions=(
-            "items are independent of each other",
-            "the history holds every value that was readable",
-        ),
-        cannot_tell=("a row's own label, from other events of the day's future",),
-    )
-
-
-def _available(rows: pd.DataFrame, feature_history: Any, feature: str) -> np.ndarray:
-    """The feature's last value that could be read at each row; nan where there was none yet."""
-    columns = ["entity_id", "feature", "event_ts", "available_ts", "value"]
-    history = read_columns(
-        feature_history, "feature_history", columns, numbers=["value"], times=["event_ts", "available_ts"]
-    )
-    history = history[history["feature"] == feature].drop_duplicates()
-    if not len(history):
-        raise ValueError(f"feature: got {feature!r}; feature_history has no such feature")
-    twice = history.duplicated(["entity_id", "event_ts", "available_ts"])
-    if twice.any():
-        where = history[twice].iloc[0]
-        raise ValueError(
-            f"feature_history: got two values of {feature!r} for entity {where['entity_id']} at "
-            f"{where['event_ts']}; one event has one value"
-        )
-    # A batch makes several events' values readable at once: the newest is the one that is read.
-    latest = history.sort_values("event_ts").drop_duplicates(["entity_id", "available_ts"], keep="last")
-    with duckdb.connect() as engine:
-        engine.register("asked", rows[["item_id", "ts"]].assign(place=np.arange(len(rows))))
-        engine.register("history", latest[["entity_id", "available_ts", "value"]])
-        found = engine.execute(
-            "SELECT value FROM asked ASOF LEFT JOIN history"
-            " ON item_id = entity_id AND ts >= available_ts ORDER BY place"
-        ).df()
-    return found["value"].to_numpy(float)
