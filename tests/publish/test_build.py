@@ -50,6 +50,8 @@ def test_a_page_holds_the_demo_the_computed_number_and_formulas_and_asks_nobody(
     output = capfd.readouterr().out
     assert str(tmp_path / "_build" / "html" / "index.html") in output
     assert "peeking: 3 states" in output
+    assert "book/intro.ipynb: executed in" in output
+    assert "Executing notebook" not in output, "Jupyter Book executed a chapter a second time"
     page = (tmp_path / "_build/html/book/intro.html").read_text(encoding="utf-8")
     assert "5.0%" in page
     assert "<mfrac>" in page

@@ -67,6 +67,7 @@ async def _execute(
                 timeout=600,
                 kernel_name="python3",
                 resources=resources,
+                record_timing=False,  # times in a cell's metadata would make it another cell to the cache
                 extra_arguments=["--log-level=ERROR"],  # it would warn, each time, that it listens on TCP
             )
             try:
