@@ -16,7 +16,9 @@ __all__ = ["SESSION_ZONE", "compute", "sql"]
 SESSION_ZONE = "America/New_York"
 
 
-def compute(feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()) -> pd.Series:
+def compute(
+    feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
+) -> pd.Series:
     """The feature's value at each request, in DuckDB.
 
     Parameters
@@ -63,7 +65,7 @@ def sql(feature: Feature, naive: Collection[str] = ()) -> str:
     --------
     >>> print(sql(Feature("f_orders", "amount", "count", days=7)))
     WITH asked AS (
-      SELECT *, ts - INTERVAL 7 DAY AS begins, ts AS ends FROM requests
+      SELECT *, ts - INTERVAL 168 HOUR AS begins, ts AS ends FROM requests
     ), held AS (
       SELECT event_id, entity_id, ts, amount AS x FROM events
       WHERE amount IS NOT NULL AND NOT isnan(amount)
@@ -76,7 +78,7 @@ def sql(feature: Feature, naive: Collection[str] = ()) -> str:
     SELECT place, raw AS value FROM computed ORDER BY place
     """
     # BETWEEN holds both ends.
-    first, last = "[]" if "edges" in naive else feature.edges
+    first, last = tuple("[]" if "edges" in naive else feature.edges)
     begins, ends = _bounds(feature, naive)
     x, where = _held(feature, naive)
     join = f"held.ts {'>=' if first == '[' else '>'} begins AND held.ts {'<=' if last == ']' else '<'} ends"
@@ -106,7 +108,8 @@ SELECT place, {value} AS value FROM {"folded" if feature.holds_text else "comput
 def _bounds(feature: Feature, naive: Collection[str]) -> tuple[str, str]:
     length = f"INTERVAL {feature.days} DAY"
     if not feature.zone:
-        return f"ts - {length}", "ts"
+        # A day's interval goes by the session's calendar: 23 hours, when its clocks are put forward.
+        return f"ts - {length if 'day' in naive else f'INTERVAL {24 * feature.days} HOUR'}", "ts"
     if "day" in naive:
         return f"date_trunc('day', ts) - {length}", "date_trunc('day', ts)"
     day = f"date_trunc('day', timezone('{feature.zone}', ts))"
@@ -155,7 +158,8 @@ def _steps(feature: Feature, naive: Collection[str]) -> str:
         value = f"({whole})::DOUBLE" if "division" in naive else f"floor(raw / {feature.width}::DOUBLE)"
     if feature.log:
         base = "log" if "log" in naive or feature.log == "10" else "ln"
-        value = f"{base}(1 + greatest({value}, 0))"
+        # Not greatest(), which passes over NULL and would make 0 of it.
+        value = f"{base}(1 + CASE WHEN {value} < 0 THEN 0 ELSE {value} END)"
     if feature.digits is not None:
         power = f"1e{feature.digits}::DOUBLE"
         even = f"round_even({value} * {power}, 0) / {power}"

@@ -14,7 +14,9 @@ from toolkit.features.specification import Feature, fold
 __all__ = ["compute"]
 
 
-def compute(feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()) -> pd.Series:
+def compute(
+    feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
+) -> pd.Series:
     """The feature's value at each request, in pandas.
 
     Parameters
@@ -43,7 +45,7 @@ def compute(feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: C
     asked = requests[["row_id", "entity_id"]].assign(begins=begins, ends=ends)
     pairs = asked.merge(held, on="entity_id")
     # A rolling window of pandas leaves out its first moment and holds its last.
-    first, last = "(]" if "edges" in naive else feature.edges
+    first, last = tuple("(]" if "edges" in naive else feature.edges)
     after = pairs["ts"] >= pairs["begins"] if first == "[" else pairs["ts"] > pairs["begins"]
     before = pairs["ts"] <= pairs["ends"] if last == "]" else pairs["ts"] < pairs["ends"]
     inside = pairs[after & before]
@@ -70,7 +72,9 @@ def _bounds(feature: Feature, ts: pd.Series, naive: Collection[str]) -> tuple[pd
     midnight = ts.dt.tz_convert(feature.zone).dt.tz_localize(None).dt.normalize()
 
     def moment(local: pd.Series) -> pd.Series:
-        placed = local.dt.tz_localize(feature.zone, ambiguous=np.ones(len(local), bool), nonexistent="shift_forward")
+        placed = local.dt.tz_localize(
+            feature.zone, ambiguous=np.ones(len(local), bool), nonexistent="shift_forward"
+        )
         return placed.dt.tz_convert("UTC")
 
     return moment(midnight - length), moment(midnight)
@@ -142,6 +146,8 @@ def _texts(feature: Feature, inside: pd.DataFrame, naive: Collection[str]) -> pd
             codes = pd.util.hash_array(latest.to_numpy(object)) % np.uint64(feature.buckets)
             return pd.Series(codes.astype(float), index=latest.index)
         return latest.map(
-            lambda each: float(int(hashlib.md5(each.encode(), usedforsecurity=False).hexdigest()[:8], 16) % feature.buckets)
+            lambda each: float(
+                int(hashlib.md5(each.encode(), usedforsecurity=False).hexdigest()[:8], 16) % feature.buckets
+            )
         ).astype(float)
     return latest

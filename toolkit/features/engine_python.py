@@ -8,14 +8,14 @@ import statistics
 import struct
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.features.specification import BLANKS, Feature, fold
+from toolkit.features.specification import Feature, fold
 
 __all__ = ["SERVER_ZONE", "compute"]
 
@@ -23,7 +23,9 @@ __all__ = ["SERVER_ZONE", "compute"]
 SERVER_ZONE = "America/Los_Angeles"
 
 
-def compute(feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()) -> pd.Series:
+def compute(
+    feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
+) -> pd.Series:
     """The feature's value at each request, in plain Python.
 
     Parameters
@@ -41,8 +43,8 @@ def compute(feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: C
     >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-03-03 10:00Z"])})
     >>> spread = Feature("f_spread", "amount", "std", days=7)
     >>> tables = read_events(events, [spread]), read_requests(requests)
-    >>> round(compute(spread, *tables)[0], 1), compute(spread, *tables, naive={"ddof"}).tolist()
-    (141.4, [100.0])
+    >>> compute(spread, *tables).round(1).tolist(), compute(spread, *tables, naive={"ddof"}).tolist()
+    ([141.4], [100.0])
     """
     held: dict[Any, list[tuple[datetime, Any, Any]]] = defaultdict(list)
     columns = (events[name].to_pylist() for name in ("entity_id", "ts", "event_id", feature.column))
@@ -78,13 +80,13 @@ def _bounds(feature: Feature, at: datetime, naive: Collection[str]) -> tuple[dat
 
     def midnight(day: Any) -> datetime:
         # In UTC, because times of one zone are compared by their clocks' hands.
-        return datetime.combine(day, time(), zone).astimezone(timezone.utc)
+        return datetime.combine(day, time(), zone).astimezone(UTC)
 
     return midnight(first), midnight(today)
 
 
 def _within(feature: Feature, ts: datetime, begins: datetime, ends: datetime, naive: Collection[str]) -> bool:
-    first, last = "[)" if "edges" in naive else feature.edges
+    first, last = tuple("[)" if "edges" in naive else feature.edges)
     return (begins <= ts if first == "[" else begins < ts) and (ts <= ends if last == "]" else ts < ends)
 
 
@@ -155,7 +157,9 @@ def _text(feature: Feature, kept: list[str], naive: Collection[str], places: dic
         text = fold(text)
     if feature.categories:
         # By habit a new text gets the next free number.
-        return float(places.setdefault(text, len(places)) if "categories" in naive else places.get(text, len(places)))
+        return float(
+            places.setdefault(text, len(places)) if "categories" in naive else places.get(text, len(places))
+        )
     if feature.buckets is not None:
         md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
         return float((hash(text) if "hash" in naive else int(md5[:8], 16)) % feature.buckets)

@@ -72,8 +72,8 @@ def compute(
     Examples
     --------
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
-    ...     "ts": pd.to_datetime(["2026-03-01 10:00Z", "2026-03-02 10:00Z"])})
-    >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-03-08 10:00Z"])})
+    ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
+    >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-05-08 10:00Z"])})
     >>> orders = [Feature("f_orders", "amount", "count", days=7)]
     >>> [int(compute(orders, events, requests, engine=e, naive={"edges"})["f_orders"][0]) for e in ENGINES]
     [1, 2, 2]
@@ -95,32 +95,33 @@ def variants(feature: Feature, events: Any, requests: Any) -> dict[str, pd.Serie
     Returns
     -------
     dict
-        From "decision: engine's habit" to the values at the requests; habits with the same values are
-        named together. `parity` names a mismatch after the one that reproduces it.
+        From a habit's name, as in "edges (pandas)", to the values at the requests; habits with the same
+        values share a name. `parity` names a mismatch after the one that reproduces it.
 
     Examples
     --------
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
-    ...     "ts": pd.to_datetime(["2026-03-01 10:00Z", "2026-03-02 10:00Z"])})
-    >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-03-08 10:00Z"])})
+    ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
+    >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-05-08 10:00Z"])})
     >>> list(variants(Feature("f_orders", "amount", "count", days=7), events, requests))
-    ['edges: (] of rolling']
+    ['edges (pandas)']
     """
     table, asked = _tables([feature], events, requests)
     right = engine_python.compute(feature, table, asked)
-    found: dict[str, pd.Series] = {}
+    found: list[tuple[pd.Series, dict[str, list[str]]]] = []
     for decision in feature.decisions:
         for name, engine in ENGINES.items():
             values = engine(feature, table, asked, {decision})
             if not _differ(values, right).any():
                 continue
-            same = [other for other, known in found.items() if not _differ(values, known).any()]
-            label = f"{decision}: {HABITS[decision][name]}"
-            if not same:
-                found[label] = values
-            elif label not in same[0]:
-                found[f"{same[0]}, or {label}"] = found.pop(same[0])
-    return found
+            same = next((habits for known, habits in found if not _differ(values, known).any()), None)
+            if same is None:
+                found.append((values, same := {}))
+            same.setdefault(decision, []).append(name)
+    return {
+        " or ".join(f"{decision} ({', '.join(names)})" for decision, names in habits.items()): values
+        for values, habits in found
+    }
 
 
 def golden_rows(feature: Feature, events: Any, requests: Any) -> pd.DataFrame:
@@ -137,9 +138,9 @@ def golden_rows(feature: Feature, events: Any, requests: Any) -> pd.DataFrame:
     Examples
     --------
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
-    ...     "ts": pd.to_datetime(["2026-03-01 10:00Z", "2026-03-02 10:00Z"])})
+    ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1, 2], "entity_id": [7, 7],
-    ...     "ts": pd.to_datetime(["2026-03-05 10:00Z", "2026-03-08 10:00Z"])})
+    ...     "ts": pd.to_datetime(["2026-05-05 10:00Z", "2026-05-08 10:00Z"])})
     >>> golden_rows(Feature("f_orders", "amount", "count", days=7), events, requests)["row_id"].tolist()
     [2]
     """

@@ -25,7 +25,7 @@ DECISIONS: Mapping[str, str] = {
     "missing": "Do null and NaN count, and as what?",
     "empty": "What is it where the window has no event?",
     "edges": "Does the window hold its first and its last moment?",
-    "day": "In whose time zone does a day begin?",
+    "day": "In whose time zone does a day begin, and how long is it?",
     "ddof": "Is the variance over n or n - 1?",
     "quantile": "Which value is the quantile between two?",
     "division": "Is a whole quotient rounded down or towards zero?",
@@ -55,7 +55,7 @@ class Feature:
     aggregate : str
         "count", "sum", "mean", "std", "quantile", or "latest" (by `ts`, then `event_id`).
     days : int
-        The window's length.
+        The window's length: of 24 hours each, or whole days of `zone`.
     edges : str
         Whether the window holds its ends: "[)" holds its first moment and not its last.
     zone : str
@@ -95,7 +95,7 @@ class Feature:
     --------
     >>> orders = Feature("f_orders", "amount", "count", days=7)
     >>> orders.decisions
-    ('missing', 'empty', 'edges', 'float32')
+    ('missing', 'empty', 'edges', 'day', 'float32')
     >>> Feature("f_spend", "amount", "average", days=7)
     Traceback (most recent call last):
     ValueError: aggregate: got 'average'; it must be one of count, sum, mean, std, quantile, latest
@@ -175,7 +175,9 @@ class Feature:
         known = tuple(fold(each) if self.text == "folded" else each for each in self.categories)
         if len(set(known)) < len(known):
             twice = next(each for each in known if known.count(each) > 1)
-            raise ValueError(f"categories: got {twice!r} twice (as {self.text} texts); each must be there once")
+            raise ValueError(
+                f"categories: got {twice!r} twice (as {self.text} texts); each must be there once"
+            )
 
     @property
     def decisions(self) -> tuple[str, ...]:
@@ -184,7 +186,7 @@ class Feature:
             "missing": True,
             "empty": True,
             "edges": True,
-            "day": bool(self.zone),
+            "day": True,
             "ddof": self.aggregate == "std",
             "quantile": self.aggregate == "quantile",
             "division": self.width is not None,
@@ -258,16 +260,20 @@ def read_events(events: Any, features: Sequence[Feature], *, name: str = "events
             raise ValueError(f"holds_text: got both of {feature.column}; a column holds texts or numbers")
     columns = list(kinds)
     keys = ["event_id", "entity_id", "ts"]
-    read_columns(
-        events, name, [*keys, *columns], key=["event_id"], missing=columns, times=["ts"], numbers=()
-    )
+    read_columns(events, name, [*keys, *columns], key=["event_id"], missing=columns, times=["ts"], numbers=())
     selected = nw.from_native(events).select(*keys, *columns)
     eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
     table = eager.to_arrow().combine_chunks()
-    arrays = [table["event_id"], table["entity_id"], table["ts"].cast(pa.timestamp("us", tz="UTC"), safe=False)]
+    arrays = [
+        table["event_id"],
+        table["entity_id"],
+        table["ts"].cast(pa.timestamp("us", tz="UTC"), safe=False),
+    ]
     busiest = int(table["entity_id"].value_counts().field("counts").to_numpy().max())
     for column in columns:
-        arrays.append(_texts(table[column], column) if kinds[column] else _whole(table[column], column, busiest))
+        arrays.append(
+            _texts(table[column], column) if kinds[column] else _whole(table[column], column, busiest)
+        )
     return pa.table(arrays, names=[*keys, *columns])
 
 
@@ -293,7 +299,11 @@ def read_requests(requests: Any, *, name: str = "requests") -> pd.DataFrame:
 def _texts(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_null(values.type)):
+    if not (
+        pa.types.is_string(values.type)
+        or pa.types.is_large_string(values.type)
+        or pa.types.is_null(values.type)
+    ):
         raise ValueError(f"{column}: got {values.type} in events; the feature is of texts")
     return values.cast(pa.string())
 
