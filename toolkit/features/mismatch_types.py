@@ -166,6 +166,7 @@ def mismatch_type(
     if not unequal.any():
         return Mismatch("none")
     best = Mismatch("other", "", 0.0)
+    # Of several habits that do, the one that reproduces most.
     for name, values in (variants or {}).items():
         as_variant = pd.Series(np.asarray(values), name=served.name)
         if len(as_variant) != len(served):
@@ -175,8 +176,10 @@ def mismatch_type(
         told = ~differs(served, as_variant, rtol=max(rtol, 1e-9))
         # A habit must also be right where the column is: else it explains by changing everything.
         share = float(told[unequal].mean())
-        if share >= _ENOUGH and told.mean() >= _ENOUGH:
-            return Mismatch(name, "reproduced by this habit", share)
+        if min(share, told.mean()) >= _ENOUGH and share > best.explained:
+            best = Mismatch(name, "reproduced by this habit", share)
+    if best.type != "other":
+        return best
     text = "text" in (_kind(served), _kind(recomputed))
     tries = _of_any(served, recomputed, unequal)
     tests: list[Iterator[tuple[str, str, np.ndarray]]] = [tries]
@@ -275,7 +278,8 @@ def _of_numbers(
             usual = float(np.median(ratio[here]))
             known = next((said for scale, said in _KNOWN_SCALES.items() if abs(usual / scale - 1) < 1e-4), "")
             detail = f"times {usual:.7g}{': ' + known if known else ''}"
-            if np.isfinite(usual) and usual != 0 and _spread(r[here]):
+            # Times nearly 1 is what any small error looks like.
+            if np.isfinite(usual) and usual != 0 and abs(usual - 1) > 1e-4 and _spread(r[here]):
                 yield "scale", detail, both & ((np.abs(ratio / usual - 1) <= 1e-5) | ((s == 0) & (r == 0)))
         yield from _quantised(s, r, both)
         # (n - 1) / n for a whole n of rows; of one row one divisor makes 0 and the other nothing.

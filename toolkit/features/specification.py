@@ -38,8 +38,8 @@ DECISIONS: Mapping[str, str] = {
 }
 # Blanks that are cut off a text's ends.
 BLANKS = " \t\r\n\u00a0"
-# Whole numbers up to 2^53 are exact; within it must fit n times a sum of squares.
-_LARGEST = 94_906_265
+# Floats hold whole numbers up to 2^53 exactly.
+_LARGEST = 2**53
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def read_events(events: Any, features: Sequence[Feature], *, name: str = "events
     ------
     ValueError
         If a column is missing, an event is there twice or has no entity or time, a time has no zone, or
-        a value doesn't fit: numbers must be whole, and so small that sums of their squares are exact.
+        a value doesn't fit: numbers must be whole, and so small that sums of them are exact.
 
     Examples
     --------
@@ -271,9 +271,10 @@ def read_events(events: Any, features: Sequence[Feature], *, name: str = "events
     ]
     busiest = int(table["entity_id"].value_counts().field("counts").to_numpy().max())
     for column in columns:
-        arrays.append(
-            _texts(table[column], column) if kinds[column] else _whole(table[column], column, busiest)
-        )
+        aggregates = {feature.aggregate for feature in features if feature.column == column}
+        values = table[column]
+        read = _texts(values, column) if kinds[column] else _whole(values, column, busiest, aggregates)
+        arrays.append(read)
     return pa.table(arrays, names=[*keys, *columns])
 
 
@@ -308,7 +309,7 @@ def _texts(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
     return values.cast(pa.string())
 
 
-def _whole(values: pa.ChunkedArray, column: str, busiest: int) -> pa.ChunkedArray:
+def _whole(values: pa.ChunkedArray, column: str, busiest: int, aggregates: set[str]) -> pa.ChunkedArray:
     kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
         raise ValueError(f"{column}: got {kind} in events; the feature is of whole numbers")
@@ -320,9 +321,16 @@ def _whole(values: pa.ChunkedArray, column: str, busiest: int) -> pa.ChunkedArra
             f"{column}: got {fraction.iloc[0]} in events; it must be whole (count cents, not euros), as sums "
             "of fractions depend on their order"
         )
-    if len(there) and there.abs().max() * busiest > _LARGEST:
-        raise ValueError(
-            f"{column}: got {there.abs().max():.0f} in events, where an entity has {busiest:,}; their product "
-            f"must be {_LARGEST:,} at most, so that squares are summed exactly"
-        )
+    largest = float(there.abs().max()) if len(there) else 0.0
+    reached = {
+        "the number itself": largest,
+        "a sum": largest * busiest if aggregates & {"sum", "mean"} else 0,
+        "n times a sum of squares": (largest * busiest) ** 2 if "std" in aggregates else 0,
+    }
+    for what, size in reached.items():
+        if size > _LARGEST:
+            raise ValueError(
+                f"{column}: got {largest:.0f} in events, where an entity has {busiest:,}; {what} must stay within "
+                "2**53, so that it is exact"
+            )
     return values
