@@ -168,7 +168,7 @@ def mismatch_type(
     best = Mismatch("other", "", 0.0)
     # Of several habits that do, the one that reproduces most.
     for name, values in (variants or {}).items():
-        as_variant = pd.Series(np.asarray(values), name=served.name)
+        as_variant = pd.Series(values, name=served.name).reset_index(drop=True)
         if len(as_variant) != len(served):
             raise ValueError(
                 f"variants: got {len(as_variant)} values of {name} for {len(served)} rows; one each"
@@ -184,9 +184,7 @@ def mismatch_type(
     tries = _of_any(served, recomputed, unequal)
     tests: list[Iterator[tuple[str, str, np.ndarray]]] = [tries]
     if unequal.sum() >= _FEW:
-        tests.append(
-            _of_texts(served, recomputed) if text else _of_numbers(served, recomputed, unequal, rtol)
-        )
+        tests.append(_of_texts(served, recomputed) if text else _of_numbers(served, recomputed, unequal))
         if entity is not None and ts is not None:
             tests.append(_of_order(served, recomputed, rtol, pd.Series(np.asarray(entity)), pd.Series(ts)))
         tests.append(_of_values(served, recomputed, unequal))
@@ -253,7 +251,7 @@ def _of_any(s: pd.Series, r: pd.Series, unequal: np.ndarray) -> Iterator[tuple[s
 
 
 def _of_numbers(
-    served: pd.Series, recomputed: pd.Series, unequal: np.ndarray, rtol: float
+    served: pd.Series, recomputed: pd.Series, unequal: np.ndarray
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     s, r = _numbers(served).astype(float), _numbers(recomputed).astype(float)
     both = np.isfinite(s) & np.isfinite(r)

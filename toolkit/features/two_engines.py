@@ -241,7 +241,7 @@ def _events_and_requests(
     amount = np.rint(np.exp(7.5 + level + draw.normal(0, 0.8, n)))
     amount[draw.random(n) < 0.004] = np.nan
     home = draw.choice(len(CITIES), users)[who]
-    texts = np.array(CITIES, dtype=object)[home]
+    spelled = np.array(CITIES, dtype=object)[home]
     odd = draw.random(n)
     texts = [
         "test account"
@@ -251,7 +251,7 @@ def _events_and_requests(
         else text.upper()
         if o < 0.2
         else text
-        for text, o in zip(texts, odd, strict=True)
+        for text, o in zip(spelled, odd, strict=True)
     ]
     weights = 1 / np.arange(1, len(PLACES) + 1) ** 0.7
     table = {
