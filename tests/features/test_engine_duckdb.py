@@ -29,7 +29,7 @@ from toolkit.features.specification import fold
     ],
 )
 def test_duckdb_habits_are_as_told(expression, expected):
-    assert duckdb.sql(f"SELECT {expression}").fetchone() == (expected,)
+    assert duckdb.sql(f"SELECT {expression}").fetchall() == [(expected,)]
 
 
 def test_a_day_s_interval_is_as_long_as_the_session_s_day():

@@ -122,5 +122,5 @@ def test_requests_are_refused_without_zones_or_with_repeated_rows():
     given = pd.DataFrame({"row_id": [1, 1], "entity_id": [7, 7], "ts": TS})
     with pytest.raises(ValueError, match="row_id: got 1 repeated of 2"):
         read_requests(given)
-    with pytest.raises(ValueError, match="ts: got .*; it must be times with their zone"):
+    with pytest.raises(ValueError, match=r"ts: got .*; it must be times with their zone"):
         read_requests(given.assign(row_id=[1, 2], ts=TS.tz_localize(None)))

@@ -113,7 +113,14 @@ def _bounds(feature: Feature, naive: Collection[str]) -> tuple[str, str]:
     if "day" in naive:
         return f"date_trunc('day', ts) - {length}", "date_trunc('day', ts)"
     day = f"date_trunc('day', timezone('{feature.zone}', ts))"
-    return f"timezone('{feature.zone}', {day} - {length})", f"timezone('{feature.zone}', {day})"
+    return _moment(f"{day} - {length}", feature.zone), _moment(day, feature.zone)
+
+
+def _moment(midnight: str, zone: str) -> str:
+    """The moment of a midnight there; the first where clocks that are put back make two of it."""
+    moment = f"timezone('{zone}', {midnight})"
+    earlier = f"{moment} - INTERVAL 1 HOUR"
+    return f"CASE WHEN timezone('{zone}', {earlier}) = {midnight} THEN {earlier} ELSE {moment} END"
 
 
 def _held(feature: Feature, naive: Collection[str]) -> tuple[str, str]:

@@ -165,7 +165,7 @@ def mismatch_type(
     unequal = differs(served, recomputed, rtol=rtol)
     if not unequal.any():
         return Mismatch("none")
-    best = Mismatch("other", "", 0.0)
+    best, closest = Mismatch("other", "", 0.0), 0.0
     # Of several habits that do, the one that reproduces most.
     for name, values in (variants or {}).items():
         as_variant = pd.Series(values, name=served.name).reset_index(drop=True)
@@ -176,8 +176,8 @@ def mismatch_type(
         told = ~differs(served, as_variant, rtol=max(rtol, 1e-9))
         # A habit must also be right where the column is: else it explains by changing everything.
         share = float(told[unequal].mean())
-        if min(share, told.mean()) >= _ENOUGH and share > best.explained:
-            best = Mismatch(name, "reproduced by this habit", share)
+        if min(share, told.mean()) >= _ENOUGH and told.mean() > closest:
+            best, closest = Mismatch(name, "reproduced by this habit", share), float(told.mean())
     if best.type != "other":
         return best
     text = "text" in (_kind(served), _kind(recomputed))

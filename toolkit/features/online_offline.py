@@ -251,7 +251,7 @@ def _paired(serving: Any, recomputed: Any, keys: list[str], names: list[str], ot
                 f"{key}: got {served[key].dtype} in serving and {right[key].dtype} in recomputed; a key must be "
                 "of one kind"
             )
-    right = right.assign(**{"r:place": np.arange(len(right))})
+    right = right.assign(**{"place in recomputed": np.arange(len(right))})
     left = served.rename(columns={name: f"s:{name}" for name in names})
     # The label and the unit are taken from the recomputed side, where both have them.
     left = left.drop(columns=[o for o in others if o in left and o in right and o not in keys])
@@ -268,7 +268,7 @@ def _variants(
 ) -> dict[str, Any] | None:
     if variants is None or name not in variants:
         return None
-    place = pairs.rows["r:place"].to_numpy()
+    place = pairs.rows["place in recomputed"].to_numpy()
     total = len(place) + pairs.only_recomputed
     found = {}
     for habit, values in variants[name].items():
