@@ -45,7 +45,7 @@ FEATURES = (
     Feature("place", "city", "latest", days=3, holds_text=True, categories=KNOWN),
     Feature("bucket", "city", "latest", days=3, holds_text=True, buckets=64, empty=-1.0),
     # Its clocks are turned at midnight: on one day the first hour is missing, on another it comes twice.
-    Feature("havana", "amount", "mean", days=1, zone="America/Havana", missing="zero", edges="()"),
+    Feature("azores", "amount", "mean", days=1, zone="Atlantic/Azores", missing="zero", edges="()"),
     Feature("narrow", "amount", "std", days=3, ddof=0, missing="zero", dtype="float32", empty=5.0),
 )
 

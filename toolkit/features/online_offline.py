@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from toolkit.attribution import shapley
-from toolkit.auc import Ranking
+from toolkit.auc import auc
+from toolkit.features.auc_change import auc_change
 from toolkit.features.mismatch_types import Mismatch, differs, mismatch_type
 from toolkit.features.rates import Rate, wilson
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap, interval
-from toolkit.rules import count, level, number
+from toolkit.rules import level, number
 
 __all__ = ["pair_bound", "parity"]
 
@@ -60,8 +60,6 @@ def parity(
     ts: str | None = None,
     variants: Mapping[str, Mapping[str, Any]] | None = None,
     alpha: float = 0.05,
-    replicates: int = 200,
-    rng: Any = 0,
 ) -> Finding:
     """Compare the features that were served with the same features recomputed, column by column.
 
@@ -91,8 +89,8 @@ def parity(
     variants : mapping of column to mapping of name to values, optional
         What a column of `recomputed` would be by known habits, in the rows' order there
         (`engines.variants`). A mismatch that one of them reproduces is named after it.
-    alpha, replicates, rng
-        Level of the intervals, and the bootstrap of those of the AUC.
+    alpha : float
+        One minus the level of the intervals.
 
     Returns
     -------
@@ -122,12 +120,18 @@ def parity(
     >>> parity(served, right).table[["column", "rate", "type", "detail"]].head(1).values.tolist()
     [['f_spend', 1.0, 'scale', 'times 100: as per cent, or cents']]
     """
-    level(alpha), count("replicates", replicates)
+    level(alpha)
     if number("rtol", rtol) < 0:
         raise ValueError(f"rtol: got {rtol!r}; it must not be negative")
     if y is not None and score is None:
         raise ValueError("score: got None with y; the AUC is of a score")
     names = _columns(serving, recomputed, cols)
+    for setting, column in {"y": y, "unit": unit, "entity": entity, "ts": ts}.items():
+        if column in names:
+            raise ValueError(f"{setting}: got {column!r}, which is among the columns compared")
+    for key in keys:
+        if key in names:
+            raise ValueError(f"keys: got {key!r}, which is among the columns compared")
     pairs = _paired(
         serving, recomputed, list(keys), names, [c for c in (unit, y, entity, ts) if c is not None]
     )
@@ -152,7 +156,7 @@ def parity(
     if score is not None:
         labels = None if y is None else rows[y].to_numpy(float)
         effects = _Effects(frames, score, labels, unequal)
-        extra = effects.table(clusters, alpha=alpha, replicates=replicates, rng=rng)
+        extra = effects.table(clusters, alpha=alpha)
         table = table.merge(extra, on="column", how="left")
     order = (
         ["part", "score_change", "rate"]
@@ -326,7 +330,7 @@ class _Effects:
             )
         return found
 
-    def table(self, clusters: Any, *, alpha: float, replicates: int, rng: Any) -> pd.DataFrame:
+    def table(self, clusters: Any, *, alpha: float) -> pd.DataFrame:
         """One row a column."""
         records: list[dict[str, Any]] = []
         alone = {name: self.scores(frozenset([name])) for name in self.switches}
@@ -336,19 +340,8 @@ class _Effects:
         if self.y is None:
             return pd.DataFrame(records)
         y = self.y
-        before = Ranking(y, self.start)
-        each = [Ranking(y, alone[name]) for name in self.switches] + [Ranking(y, self.end)]
-        drawn = np.arange(len(y)) if clusters is None else clusters
-        draws = bootstrap(
-            lambda weights: np.array([one.auc(weights) for one in each]) - before.auc(weights),
-            drawn,
-            replicates=replicates,
-            rng=rng,
-        )
         parts = (
-            shapley(
-                lambda served: Ranking(y, self.scores(served)).auc(), self.switches, permutations=60, rng=0
-            ).parts
+            shapley(lambda served: auc(y, self.scores(served)), self.switches, permutations=60, rng=0).parts
             if self.switches
             else {}
         )
@@ -357,17 +350,16 @@ class _Effects:
             if name not in alone:
                 record |= dict.fromkeys(["auc_change", "auc_low", "auc_high", "auc_bound", "part"], 0.0)
                 continue
-            place = self.switches.index(name)
-            low, high = interval(draws[:, place], alpha=alpha)
+            found = auc_change(y, self.start, alone[name], clusters, alpha=alpha)
             record |= {
-                "auc_change": each[place].auc() - before.auc(),
-                "auc_low": low,
-                "auc_high": high,
+                "auc_change": found.change,
+                "auc_low": found.low,
+                "auc_high": found.high,
                 "auc_bound": pair_bound(self.unequal[name], y),
                 "part": parts[name],
             }
-        low, high = interval(draws[:, -1], alpha=alpha)
-        self.change = (each[-1].auc() - before.auc(), low, high)
+        everything = auc_change(y, self.start, self.end, clusters, alpha=alpha)
+        self.change = (everything.change, everything.low, everything.high)
         return pd.DataFrame(records)
 
 
