@@ -13,7 +13,7 @@ from toolkit.features import engine_duckdb, engine_pandas, engine_python
 from toolkit.features.specification import DECISIONS, Feature, read_events, read_requests
 from toolkit.rules import one_of
 
-__all__ = ["ENGINES", "HABITS", "compute", "golden_rows", "variants"]
+__all__ = ["ENGINES", "HABITS", "compute", "disagreements", "golden_rows", "variants"]
 
 ENGINES = {"pandas": engine_pandas.compute, "DuckDB": engine_duckdb.compute, "Python": engine_python.compute}
 # What each decision is where nobody takes it; measured in the tests, written as its users write it.
@@ -122,6 +122,52 @@ def variants(feature: Feature, events: Any, requests: Any) -> dict[str, pd.Serie
         " or ".join(f"{decision} ({', '.join(names)})" for decision, names in habits.items()): values
         for values, habits in found
     }
+
+
+def disagreements(features: Sequence[Feature], events: Any, requests: Any) -> pd.DataFrame:
+    """What each engine makes by its habit of one request where they differ, a row a decision.
+
+    The request is the first on which the most engines stray from the specification; a decision on which none
+    does has no row.
+
+    Returns
+    -------
+    DataFrame
+        `decision`, `feature`, a column an engine, and `specified`: values as text.
+
+    Examples
+    --------
+    >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
+    ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
+    >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-05-08 10:00Z"])})
+    >>> told = disagreements([Feature("f_orders", "amount", "count", days=7)], events, requests)
+    >>> told.to_dict("records")
+    [{'decision': 'edges', 'feature': 'f_orders', 'pandas': '1', 'DuckDB': '2', 'Python': '2', 'specified': '2'}]
+    """
+    table, asked = _tables(features, events, requests)
+    rows = []
+    for decision in DECISIONS:
+        best, most = None, 0
+        for feature in (each for each in features if decision in each.decisions):
+            right = engine_python.compute(feature, table, asked)
+            found = {name: engine(feature, table, asked, {decision}) for name, engine in ENGINES.items()}
+            strays = np.sum([_differ(values, right) for values in found.values()], axis=0)
+            place = int(strays.argmax())
+            if strays[place] > most:
+                most = int(strays[place])
+                told = {name: _told(values.iloc[place]) for name, values in found.items()}
+                best = {"decision": decision, "feature": feature.name, **told}
+                best["specified"] = _told(right.iloc[place])
+        if best is not None:
+            rows.append(best)
+    return pd.DataFrame(rows)
+
+
+def _told(value: Any) -> str:
+    """A value as a reader sees what differs in it: texts by their code points beyond ASCII."""
+    if isinstance(value, str):
+        return ascii(value)
+    return "missing" if pd.isna(value) else f"{value:.10g}"
 
 
 def golden_rows(feature: Feature, events: Any, requests: Any) -> pd.DataFrame:

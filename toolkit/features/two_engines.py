@@ -260,6 +260,7 @@ def _events_and_requests(
         "ts": pa.array(START + pd.to_timedelta(when, unit="min"), pa.timestamp("us", tz="UTC")),
         "amount": pa.array(amount, pa.float64()),
         "price": np.rint(np.exp(1.5 + level / 2 + draw.normal(0, 0.5, n))),
+        "balance": np.rint(draw.normal(0, 2_000, n)),
         "seller": FIRST_SELLER + draw.integers(0, SELLERS, n),
         "place": draw.permutation(PLACES)[draw.choice(len(PLACES), n, p=weights / weights.sum())],
         "city": texts,
