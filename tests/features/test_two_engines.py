@@ -36,7 +36,7 @@ def test_the_rate_is_no_measure_of_the_loss(world):
     assert rate["NaN spreads"] < 0.05 < 0.9 < rate["Decimal logarithm"]
     assert loss["NaN spreads"] > loss["Decimal logarithm"] > 0
     assert loss["Places in another order"] > 0.03
-    assert loss["Seller ids in float32"] > 0.03
+    assert loss["Seller ids in float32"] > 0.01
     # Odd numbers between 2^24 and 2^25 move, even ones don't.
     odd = world.right["f_seller"] % 2 == 1
     assert rate["Seller ids in float32"] == odd.mean()

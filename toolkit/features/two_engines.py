@@ -239,7 +239,7 @@ def _events_and_requests(
     n = len(who)
     level = draw.normal(0, 0.5, users)[who]
     amount = np.rint(np.exp(7.5 + level + draw.normal(0, 0.8, n)))
-    amount[draw.random(n) < 0.004] = np.nan
+    amount[draw.random(n) < 0.006] = np.nan
     home = draw.choice(len(CITIES), users)[who]
     spelled = np.array(CITIES, dtype=object)[home]
     odd = draw.random(n)
@@ -284,7 +284,7 @@ def _labels(right: pd.DataFrame, draw: np.random.Generator) -> np.ndarray:
     number = {name: right[name].to_numpy() for name in right}
     logit += 0.25 * np.log1p(number["f_yesterday"]) - 0.15 * (number["f_week"] - 3)
     logit += 0.3 * (number["f_spend"] - 9) + 0.4 * (number["f_price"] / 5 - 1)
-    logit += 0.35 * (number["f_average"] / 1000 - 2)
+    logit += 0.6 * (number["f_average"] / 1000 - 2)
     return (draw.random(len(right)) < 1 / (1 + np.exp(-logit))).astype(float)
 
 
