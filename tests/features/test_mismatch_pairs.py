@@ -18,7 +18,7 @@ def test_the_diagnostic_names_each_pair_as_the_exercise_does(seed):
 
 def test_the_rows_that_are_shown_hold_each_mismatch():
     for _, frame in pairs().values():
-        first = frame.head(7)
+        first = frame.head(5)
         assert (first["served"] != first["recomputed"]).sum() >= 2
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from toolkit.features import engine_duckdb, engine_pandas, engine_python
 from toolkit.features.specification import DECISIONS, Feature, read_events, read_requests
@@ -127,8 +128,8 @@ def variants(feature: Feature, events: Any, requests: Any) -> dict[str, pd.Serie
 def disagreements(features: Sequence[Feature], events: Any, requests: Any) -> pd.DataFrame:
     """What each engine makes by its habit of one request where they differ, a row a decision.
 
-    The request is the first on which the most engines stray from the specification; a decision on which none
-    does has no row.
+    The request is one on which the most engines stray from the specification and from each other; a decision
+    on which none does has no row.
 
     Returns
     -------
@@ -152,7 +153,9 @@ def disagreements(features: Sequence[Feature], events: Any, requests: Any) -> pd
             right = engine_python.compute(feature, table, asked)
             found = {name: engine(feature, table, asked, {decision}) for name, engine in ENGINES.items()}
             strays = np.sum([_differ(values, right) for values in found.values()], axis=0)
-            place = int(strays.argmax())
+            # Of those on which as many stray, the one on which they differ from each other most.
+            apart = pd.DataFrame(found).nunique(axis=1, dropna=False).to_numpy() + right.notna().to_numpy()
+            place = int((10 * strays + apart * (strays > 0)).argmax())
             if strays[place] > most:
                 most = int(strays[place])
                 told = {name: _told(values.iloc[place]) for name, values in found.items()}
@@ -217,7 +220,11 @@ def _tables(features: Sequence[Feature], events: Any, requests: Any) -> tuple[pa
             f"entity_id: got {table['entity_id'].type} in events and {asked['entity_id'].dtype} in requests; "
             "they must be of one kind"
         )
-    return table, asked
+    # Of others no engine needs an event.
+    wanted = pc.is_in(
+        table["entity_id"], value_set=pa.array(asked["entity_id"].unique()).cast(table["entity_id"].type)
+    )
+    return table.filter(wanted).combine_chunks(), asked
 
 
 def _differ(values: pd.Series, right: pd.Series) -> np.ndarray:

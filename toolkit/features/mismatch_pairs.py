@@ -68,7 +68,7 @@ def pairs(*, rng: int = 0) -> dict[str, tuple[str, pd.DataFrame]]:
     }
 
 
-def shown_pairs(*, rng: int = 0, rows: int = 7) -> pd.DataFrame:
+def shown_pairs(*, rng: int = 0, rows: int = 5) -> pd.DataFrame:
     """The first rows of each pair, all of one entity, as text.
 
     Examples

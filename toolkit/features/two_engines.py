@@ -212,7 +212,7 @@ def two_engines(*, users: int = 1_200, requests: int = 8_000, rng: int = 0) -> T
     # As it goes over the wire.
     served["f_price"] = pd.Series(json.loads(json.dumps(served["f_price"].tolist())))
     right = right[~train].reset_index(drop=True)
-    return TwoEngines(tables[0], judged, right, pd.DataFrame(served)[right.columns], y[~train], model)
+    return TwoEngines(events, judged, right, pd.DataFrame(served)[right.columns], y[~train], model)
 
 
 def _events_and_requests(
