@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from toolkit.auc import auc
 from toolkit.features.engines import compute
+from toolkit.features.mismatch_types import differs
 from toolkit.features.specification import Feature, read_events, read_requests
 from toolkit.world.policies import fit_logistic
 
@@ -151,24 +152,25 @@ class TwoEngines:
         return _FEATURES
 
     @cached_property
-    def _parts(self) -> dict[str, pd.DataFrame]:
-        return {"right": self.model.parts(self.right), "served": self.model.parts(self.served)}
+    def _parts(self) -> dict[str, dict[str, np.ndarray]]:
+        sides = {"right": self.right, "served": self.served}
+        return {
+            side: {name: part.to_numpy() for name, part in self.model.parts(rows).items()}
+            for side, rows in sides.items()
+        }
 
     @cached_property
-    def _differs(self) -> pd.DataFrame:
-        from toolkit.features.mismatch_types import differs
-
-        names = list(self.right.columns)
-        return pd.DataFrame({name: differs(self.served[name], self.right[name]) for name in names})
+    def _differs(self) -> dict[str, np.ndarray]:
+        return {name: differs(self.served[name], self.right[name]) for name in self.right}
 
     def auc(self, served: Collection[str] = ()) -> float:
         """The AUC with these columns as serving computes them and the others as specified."""
-        chosen = {name: self._parts["served" if name in served else "right"][name] for name in self.right}
-        return auc(self.y, sum(part.to_numpy() for part in chosen.values()))
+        chosen = [self._parts["served" if name in served else "right"][name] for name in self.right]
+        return auc(self.y, np.sum(chosen, axis=0))
 
     def rate(self, served: Collection[str]) -> float:
         """The share of rows in which any of these columns differs."""
-        return float(self._differs[list(served)].any(axis=1).mean()) if served else 0.0
+        return float(np.logical_or.reduce([self._differs[name] for name in served]).mean()) if served else 0.0
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """What was served and what was recomputed, as `parity` reads them: with ids, users, times, labels."""
