@@ -25,8 +25,8 @@ def test_the_order_of_the_events_does_not_matter_and_that_of_the_requests_is_kep
     events, requests = random_tables(2, rows=300)
     mixed = events.take(np.random.default_rng(0).permutation(len(events)))
     for engine in ENGINES:
-        told = compute(FEATURES, events, requests, engine=engine)
-        pd.testing.assert_frame_equal(compute(FEATURES, mixed, requests, engine=engine), told)
+        told = compute(FEATURES[::3], events, requests, engine=engine)
+        pd.testing.assert_frame_equal(compute(FEATURES[::3], mixed, requests, engine=engine), told)
         assert told["row_id"].tolist() == requests["row_id"].tolist()
 
 
