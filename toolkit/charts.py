@@ -139,12 +139,13 @@ def points(
     reference: float | None = None,
     reference_label: str = "",
     diagonal: bool = False,
+    label: str | None = None,
 ) -> alt.LayerChart:
-    """A point a row; `diagonal` draws the line on which both coordinates are equal."""
+    """A point a row; `diagonal` draws the line on which both coordinates are equal, `label` names a column for the tooltip."""
     encoding: dict[str, Any] = {
         "x": alt.X(f"{x}:Q", title=_title(x_title or x), axis=_axis(x_format), scale=_scale(x_domain)),
         "y": alt.Y(f"{y}:Q", title=_title(y_title or y), axis=_axis(y_format), scale=_scale(y_domain)),
-        "tooltip": _tooltip(data, *(column for column in (series, x, y) if column is not None)),
+        "tooltip": _tooltip(data, *(column for column in (series, label, x, y) if column is not None)),
     }
     if series is not None:
         names = list(dict.fromkeys(data[series]))
