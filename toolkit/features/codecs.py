@@ -13,7 +13,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +38,7 @@ _RULES = {
 }
 # Above it, single precision has no finite number.
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def fitted(value: Any, dtype: Dtype, *, name: str = "value") -> Value:
@@ -214,7 +214,7 @@ def _fit(value: Any, dtype: Dtype) -> Value | None:
         return int(value) if whole else None
     if dtype == "time":
         there = isinstance(value, datetime) and value is not pd.NaT and value.tzinfo is not None
-        if not there or getattr(value, "nanosecond", 0):
+        if not there or getattr(value, "nanosecond", 0) > 0:
             return None
         return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
     if not number:

@@ -80,9 +80,10 @@ class RedisStore:
             raise StoreUnavailable(
                 self._url, "open it", error, "install the package: pip install redis, or use sqlite://path"
             ) from None
+        self._client: Any = None
         self._error = redis.exceptions.RedisError
         try:
-            self._client: Any = redis.Redis.from_url(
+            self._client = redis.Redis.from_url(
                 url,
                 socket_timeout=_PATIENCE,
                 socket_connect_timeout=_PATIENCE,
@@ -93,7 +94,8 @@ class RedisStore:
             raise ValueError(f"url: got {self._url!r}; {bad}") from None
         try:
             with self._reporting("open it"):
-                stored = {k.decode(): v.decode() for k, v in self._client.hgetall("fs:features").items()}
+                held: dict[bytes, bytes] = self._client.hgetall("fs:features")
+                stored = {name.decode(): what.decode() for name, what in held.items()}
             schema.agree(stored, self._url)
             with self._reporting("declare its features"):
                 for name, feature in schema.features.items():
@@ -127,8 +129,8 @@ class RedisStore:
             pipeline = self._client.pipeline(transaction=True)
             for key in keys.values():
                 for feature in asked.values():
-                    name = b"fs:cells:%d:%s:%s" % (len(key), key, feature.id.encode())
-                    pipeline.zrange(name, 0, -1, desc=True)
+                    cells = b"fs:cells:%d:%s:%s" % (len(key), key, feature.id.encode())
+                    pipeline.zrange(cells, 0, -1, desc=True)
             held = iter(pipeline.execute())
         served: Readings = {}
         for entity in keys:

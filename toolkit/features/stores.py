@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ EntityId = int | str
 # A put is one transaction, and in Redis one command: it has to end.
 MOST_ROWS = 100_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -213,13 +213,14 @@ class Schema:
 
     def check(self, rows: Iterable[Row]) -> list[tuple[Row, Feature]]:
         """Rows with their features and values in the declared types; refused as a whole if one is bad."""
-        checked, seen = [], set()
+        checked: list[tuple[Row, Feature]] = []
+        seen = set()
         for place, row in enumerate(rows):
             if not isinstance(row, Row):
                 raise ValueError(f"rows: got {type(row).__name__} at {place}; each must be a Row")
-            feature = self.features.get(f"{row.feature}@{row.version}")
-            if feature is None:
-                self._refuse(row.feature, row.version)
+            feature = self.features.get(f"{row.feature}@{row.version}") or self._refuse(
+                row.feature, row.version
+            )
             event, available = (
                 microseconds("event_ts", row.event_ts),
                 microseconds("available_ts", row.available_ts),
@@ -286,7 +287,7 @@ class Schema:
             self._refuse(plain, version or None)
         return self.features[f"{name}@{versions[0]}"]
 
-    def _refuse(self, name: str, version: object) -> Any:
+    def _refuse(self, name: str, version: object) -> NoReturn:
         known = [feature for feature in self.features.values() if feature.name == name]
         if known and version is not None:
             versions = ", ".join(str(feature.version) for feature in known)
