@@ -108,15 +108,20 @@ class SqliteStore:
         ids, found = sorted({feature.id for feature in asked.values()}), {}
         wanted = sorted(set(keys.values()))
         with self._reporting("read") as connection:
-            for begin in range(0, len(wanted), _AT_ONCE):
-                some = wanted[begin : begin + _AT_ONCE]
-                statement = (
-                    "SELECT entity, feature, event_us, available_us, data FROM cells "
-                    f"WHERE entity IN ({', '.join('?' * len(some))}) AND feature IN ({', '.join('?' * len(ids))}) "
-                    "AND available_us <= ? ORDER BY event_us, available_us"
-                )
-                for entity, feature, *cell in connection.execute(statement, [*some, *ids, last]):
-                    found[entity, feature] = cell
+            # One transaction: a reader never sees half of a put.
+            connection.execute("BEGIN")
+            try:
+                for begin in range(0, len(wanted), _AT_ONCE):
+                    some = wanted[begin : begin + _AT_ONCE]
+                    statement = (
+                        "SELECT entity, feature, event_us, available_us, data FROM cells "
+                        f"WHERE entity IN ({', '.join('?' * len(some))}) AND feature IN ({', '.join('?' * len(ids))}) "
+                        "AND available_us <= ? ORDER BY event_us, available_us"
+                    )
+                    for entity, feature_id, *cell in connection.execute(statement, [*some, *ids, last]):
+                        found[entity, feature_id] = cell
+            finally:
+                connection.execute("ROLLBACK")
         served: Readings = {}
         for entity, key in keys.items():
             served[entity] = {}
@@ -160,5 +165,7 @@ class SqliteStore:
         try:
             yield self._connection  # type: ignore[misc]
         except sqlite3.Error as error:
+            if doing == "open it":
+                self.close()
             remedy = "see that its folder exists, may be written to and has room, and that no other program holds it"
             raise StoreUnavailable(self.url, doing, error, f"nothing was changed; {remedy}") from error

@@ -215,7 +215,12 @@ class Schema:
         """Rows with their features and values in the declared types; refused as a whole if one is bad."""
         checked: list[tuple[Row, Feature]] = []
         seen = set()
-        for place, row in enumerate(rows):
+        given = list(rows)
+        if len(given) > MOST_ROWS:
+            raise ValueError(
+                f"rows: got {len(given):,}; a put takes {MOST_ROWS:,} at most, as it is one transaction"
+            )
+        for place, row in enumerate(given):
             if not isinstance(row, Row):
                 raise ValueError(f"rows: got {type(row).__name__} at {place}; each must be a Row")
             feature = self.features.get(f"{row.feature}@{row.version}") or self._refuse(
@@ -241,10 +246,6 @@ class Schema:
                 )
             seen.add(key)
             checked.append((row._replace(value=value), feature))
-        if len(checked) > MOST_ROWS:
-            raise ValueError(
-                f"rows: got {len(checked):,}; a put takes {MOST_ROWS:,} at most, as it is one transaction"
-            )
         return checked
 
     def cells(self, rows: Iterable[Row], codec: CodecName) -> list[Cell]:
@@ -327,7 +328,7 @@ def open_store(url: str, features: Iterable[Feature], *, settings: StoreSettings
 
     Examples
     --------
-    >>> noon = datetime(2026, 3, 2, 12, tzinfo=timezone.utc)
+    >>> noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
     >>> store = open_store("sqlite://:memory:", [Feature("f_rate")])
     >>> store.put([Row("item 7", "f_rate", 0.25, event_ts=noon, available_ts=noon + timedelta(hours=1))])
     >>> store.get_many(["item 7"], ["f_rate"], now=noon)
