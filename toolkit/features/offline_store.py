@@ -216,7 +216,7 @@ class OfflineStore:
         return dict(found.fetchall())
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.parquet"))
+        return sorted(self._folder.glob("[0-9]" * 9 + ".parquet"))
 
     def _connected(self) -> Any:
         if self._connection is None:

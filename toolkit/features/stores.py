@@ -125,7 +125,9 @@ class StoreUnavailable(Exception):
     """A store can't be reached, or didn't answer: which one, what was asked of it, what to do."""
 
     def __init__(self, url: str, doing: str, cause: object, remedy: str) -> None:
-        super().__init__(f"{url}: couldn't {doing}: {cause}; {remedy}")
+        # The first line of what a library says is the reason; what follows is its query.
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        super().__init__(f"{url}: couldn't {doing}: {reason}; {remedy}")
         self.url = url
 
 
