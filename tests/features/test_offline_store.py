@@ -146,7 +146,10 @@ def test_a_folder_that_can_t_be_read_is_named(tmp_path):
     ):
         open_store(f"parquet://{tmp_path / 'file'}", TYPED)
     (tmp_path / "000000001.parquet").write_text("no Parquet")
-    with pytest.raises(StoreUnavailable, match=r"couldn't open it: .* too small to be a Parquet file; .*holds Parquet files only"):
+    with pytest.raises(
+        StoreUnavailable,
+        match=r"couldn't open it: .* too small to be a Parquet file; .*holds Parquet files only",
+    ):
         open_store(f"parquet://{tmp_path}", TYPED)
 
 

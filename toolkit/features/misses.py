@@ -226,10 +226,14 @@ def served(
     >>> from toolkit.world import Settings, simulate
     >>> made = catalogue(simulate(Settings(items=50, requests=200, days=4)), range(3, 4), trained_on=range(1, 3))
     >>> whole, holes = served(made, miss=0.0), served(made, miss=0.1)
-    >>> bool(holes["reward"] < whole["reward"]), bool(holes["unknown"] > 0.5)
+    >>> bool(holes["reward"] < whole["reward"]), bool(holes["unknown"] > 0.1)
     (True, True)
     """
-    share("miss", miss, open_high=True), one_of("default", default, DEFAULTS), number("popularity", popularity)
+    (
+        share("miss", miss, open_high=True),
+        one_of("default", default, DEFAULTS),
+        number("popularity", popularity),
+    )
     level = _level(made.popularity, miss, popularity)
     holes, train_holes = (
         draw < expit(level - popularity * busy) if miss else np.zeros(draw.shape, dtype=bool)
