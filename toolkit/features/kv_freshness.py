@@ -103,7 +103,10 @@ def kv_freshness(
     for what, value, push in parts:
         error, clusters = clustered_error(push, [rows[cluster]])
         half = float(student.isf(alpha / 2, clusters - 1)) * error
-        records.append({"what": what, "value": value, "low": value - half, "high": value + half})
+        low, high = value - half, value + half
+        if what not in ("age, hours", "residual"):
+            low, high = max(0.0, low), min(1.0, high)
+        records.append({"what": what, "value": value, "low": low, "high": high})
         if what == "age, hours":
             mean, age_error, ends = value, error, (value - half, value + half)
         if what == "residual":

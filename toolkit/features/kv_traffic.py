@@ -17,14 +17,16 @@ import pandas as pd
 
 from toolkit.features.stores import Feature, Row, Store, StoreSettings, open_store
 from toolkit.rules import count, number
-from toolkit.world import World, logs
+from toolkit.world import World, logs, warehouse
 from toolkit.world.clock import DAY, START, times
 from toolkit.world.features import CARRIED, smoothed_rate
 from toolkit.world.policies import fit_logistic
 from toolkit.world.serving import Served
-from toolkit.world.slates import live, logged
+from toolkit.world.slates import Slates, live, logged
 
 RATE = "rate_today"
+# What came of an impression isn't known at its own request.
+_KNOWN_AFTER = timedelta(seconds=1)
 # Of one item, impressions that may wait for their time or lie within the same hour.
 _KEEP = 64
 
@@ -68,6 +70,7 @@ def read_through(
     settings: StoreSettings,
     every: int = 1,
     warm_up: int = 2,
+    nightly: bool = False,
     replica_lag: timedelta | None = None,
     url: str = "sqlite://:memory:",
 ) -> pd.DataFrame:
@@ -82,6 +85,8 @@ def read_through(
     every : int
         One request in so many reads.
     warm_up : int
+    nightly : bool
+        Whether a batch writes all items' rates at midnight besides.
     replica_lag : timedelta, optional
         By how much a second replica is behind the first; then each request reads one of them, in turn.
     url : str
@@ -108,13 +113,13 @@ def read_through(
     count("every", every), count("warm_up", warm_up, least=0)
     if days.start - warm_up < 0:
         raise ValueError(f"warm_up: got {warm_up}; there are {days.start} days before {days}")
-    writes = impressions_as_rows(world, range(days.start - warm_up, days.stop))
+    writes = rates_written(world, range(days.start - warm_up, days.stop), nightly=nightly)
     lags = (
         [settings.write_lag]
         if replica_lag is None
         else [settings.write_lag, settings.write_lag + replica_lag]
     )
-    parts = []
+    parts: list[list[tuple[Any, ...]]] = []
     with _opened(url, settings, lags) as replicas:
         for day in range(days.start - warm_up, days.stop):
             for hour in range(24):
@@ -131,48 +136,49 @@ def read_through(
     ).astype({"value": float, "event_ts": "datetime64[us, UTC]"})
 
 
-def impressions_as_rows(world: World, days: range) -> dict[tuple[int, int], list[Row]]:
-    """The running click rate that each impression writes, by day and hour.
+def rates_written(world: World, days: range, *, nightly: bool = False) -> dict[tuple[int, int], list[Row]]:
+    """The running click rates that impressions write, and the nightly batch, by day and hour.
 
     Examples
     --------
     >>> from toolkit.world import Settings, simulate
-    >>> rows = impressions_as_rows(simulate(Settings(items=50, requests=100, days=2)), range(2))
-    >>> sum(map(len, rows.values()))
-    200
+    >>> world = simulate(Settings(items=50, requests=100, days=2))
+    >>> [sum(map(len, rates_written(world, range(2), nightly=batch).values())) for batch in (False, True)]
+    [200, 300]
     """
     rows: dict[tuple[int, int], list[Row]] = {}
     for day in days:
         shown, good = pd.Series(world.shown_item(day)), pd.Series(world.shown_outcome(day) * 1.0)
-        before = (
-            (world.impressions[day - 1], world.clicks[day - 1])
-            if day
-            else (np.zeros(world.settings.items),) * 2
-        )
+        none = np.zeros(world.settings.items)
+        before = (world.impressions[day - 1], world.clicks[day - 1]) if day else (none, none)
         seen = CARRIED * before[0][shown] + shown.groupby(shown).cumcount() + 1
         hits = CARRIED * before[1][shown] + good.groupby(shown).cumsum()
         value = smoothed_rate(np.asarray(seen), np.asarray(hits))
         when = times(world, day, np.arange(world.settings.requests)).to_pydatetime()
+        if nightly:
+            start = (START + day * DAY).to_pydatetime()
+            carried = smoothed_rate(CARRIED * before[0], CARRIED * before[1]).tolist()
+            rows[day, 0] = [Row(item, RATE, rate, start, start) for item, rate in enumerate(carried)]
         for item, rate, ts in zip(shown.tolist(), value.tolist(), when, strict=True):
-            rows.setdefault((day, ts.hour), []).append(Row(item, RATE, rate, ts, ts))
+            rows.setdefault((day, ts.hour), []).append(Row(item, RATE, rate, ts, ts + _KNOWN_AFTER))
     return rows
 
 
 def serving_log(
-    world: World, reads: pd.DataFrame, *, trained_on: range, default: float = 0.0
+    world: World, reads: pd.DataFrame, train: pd.DataFrame, *, default: float = 0.0
 ) -> pd.DataFrame:
     """What FooBar's ranker shows with the rates that the store served, and their labels.
-
-    The ranker was trained on the complete offline table of earlier days, and gets `default` where the
-    store served nothing.
 
     Parameters
     ----------
     world : World
     reads : DataFrame
         All candidates of all requests of some days, as `read_through` gives them.
-    trained_on : range
+    train : DataFrame
+        What the ranker was trained on: `offline_table`, which is complete, or `logged_table`, from which
+        it also learns what a missing value means.
     default : float
+        What stands in where the store served nothing.
 
     Returns
     -------
@@ -180,26 +186,31 @@ def serving_log(
         `serving_log` in the form of `toolkit.tables`, with `f_rate_today_ts` (when the event was of
         the rate that was served), and the label `y`.
 
+    Raises
+    ------
+    ValueError
+        If `reads` lacks candidates.
+
     Examples
     --------
     >>> from toolkit.world import Settings, simulate
     >>> world = simulate(Settings(items=50, requests=100, days=5))
-    >>> log = serving_log(world, read_through(world, range(4, 5), settings=StoreSettings()), trained_on=range(1, 4))
+    >>> reads = read_through(world, range(4, 5), settings=StoreSettings())
+    >>> log = serving_log(world, reads, offline_table(world, range(1, 4)))
     >>> len(log), bool((log["f_rate_today"].eq(0) == log["f_rate_today_ts"].isna()).all())
     (100, True)
     """
-    days = range(int(reads["day"].min()), int(reads["day"].max()) + 1)
-    there = live(world, days)
-    if len(reads) != there.day.size:
-        raise ValueError(
-            f"reads: got {len(reads):,} rows; all {there.day.size:,} candidates of {days} must be there"
-        )
-    rate = reads["value"].fillna(default).to_numpy().reshape(there.day.shape)
-    seen = logged(world, trained_on, np.ones((len(trained_on), world.settings.requests), dtype=bool))
-    known = np.column_stack([seen.known[:, 0, :-1], seen.rate(as_of=True, lag=0)[:, 0]])
-    intercept, *weights = fit_logistic(known, seen.y[:, 0])
+    there, rate, event = _grid(world, reads)
+    missing = np.isnat(event)
     pairs = there.known[..., :-1]
-    features = {**{f"f_{place}": pairs[..., place] for place in range(pairs.shape[-1])}, "f_rate_today": rate}
+    features = {f"f_{place}": pairs[..., place] for place in range(pairs.shape[-1])}
+    features["f_rate_today"] = np.where(missing, default, rate)
+    known = train[list(features)].to_numpy(float)
+    if "f_rate_today_ts" in train:
+        weights = fit_logistic(np.column_stack([known, train["f_rate_today_ts"].isna()]), train["y"])
+    else:
+        weights = np.r_[fit_logistic(known, train["y"]), 0.0]
+    score = weights[0] + np.stack([*features.values(), missing], axis=-1) @ weights[1:]
     made = Served(
         model_id="rate from the store",
         feature_version=1,
@@ -207,16 +218,15 @@ def serving_log(
         features=features,
         light_score=there.old_score,
         passed=np.ones(there.day.shape, dtype=bool),
-        score=intercept + pairs @ np.array(weights[:-1]) + weights[-1] * rate,
+        score=score,
     )
     log = logs.serving_log({"control": made})
-    event = reads["event_ts"].to_numpy().reshape(there.day.shape)
     log["f_rate_today_ts"] = pd.DatetimeIndex(event[np.arange(len(log)), made.shown], tz="UTC")
     return log.merge(logs.outcomes({"control": made}), on=["request_id", "item_id"], validate="one_to_one")
 
 
 def offline_table(world: World, days: range) -> pd.DataFrame:
-    """The training rows of the offline store, which is complete: `training_table` with `f_rate_today`.
+    """The training rows of the offline store, which is complete: a `training_table` with `f_rate_today`.
 
     Examples
     --------
@@ -225,13 +235,50 @@ def offline_table(world: World, days: range) -> pd.DataFrame:
     >>> len(table), int(table["f_rate_today"].isna().sum())
     (300, 0)
     """
-    from toolkit.world import warehouse
-
     seen = logged(world, days, np.ones((len(days), world.settings.requests), dtype=bool))
     rate = seen.rate(as_of=True, lag=0)[:, 0].astype(float)
-    return warehouse.training_table(
-        seen, rate, np.zeros(len(rate), dtype=bool), snapshot=START + days.stop * DAY
-    )
+    none_held_out = np.zeros(len(rate), dtype=bool)
+    return warehouse.training_table(seen, rate, none_held_out, snapshot=START + days.stop * DAY)
+
+
+def logged_table(world: World, reads: pd.DataFrame, *, default: float = 0.0) -> pd.DataFrame:
+    """The training rows of a log that wrote down what the store served: as `offline_table`, with its misses.
+
+    Parameters
+    ----------
+    world : World
+    reads : DataFrame
+        All candidates of all requests of some days; the rows are those that were shown then.
+    default : float
+        What was handed to the ranker where the store served nothing.
+
+    Examples
+    --------
+    >>> from toolkit.world import Settings, simulate
+    >>> world = simulate(Settings(items=50, requests=100, days=4))
+    >>> reads = read_through(world, range(3, 4), settings=StoreSettings(ttl=timedelta(hours=1)))
+    >>> table = logged_table(world, reads)
+    >>> bool(table["f_rate_today_ts"].isna().any()), bool(table["f_rate_today"].isna().any())
+    (True, False)
+    """
+    there, rate, event = _grid(world, reads)
+    table = offline_table(world, range(int(there.day.min()), int(there.day.max()) + 1))
+    place = np.arange(len(table)), there.world.shown[there.day[:, 0], there.request[:, 0]]
+    table["f_rate_today_ts"] = pd.DatetimeIndex(event[place], tz="UTC")
+    table["f_rate_today"] = np.where(np.isnat(event[place]), default, rate[place])
+    return table
+
+
+def _grid(world: World, reads: pd.DataFrame) -> tuple[Slates, np.ndarray, np.ndarray]:
+    """The slates that were read for, with each candidate's rate and the time of its event."""
+    days = range(int(reads["day"].min()), int(reads["day"].max()) + 1)
+    there = live(world, days)
+    if len(reads) != there.day.size:
+        raise ValueError(
+            f"reads: got {len(reads):,} rows; all {there.day.size:,} candidates of {days} must be there"
+        )
+    event = reads["event_ts"].dt.tz_localize(None).to_numpy()
+    return there, reads["value"].to_numpy().reshape(there.day.shape), event.reshape(there.day.shape)
 
 
 def _read(
