@@ -89,7 +89,7 @@ def test_replicas_of_different_lag_serve_different_values_for_one_key():
     alone = read()
     first = reads["replica"] == 0
     pd.testing.assert_series_equal(reads["value"][first], alone["value"][first])
-    assert (reads["value"][~first].fillna(9) != alone["value"][~first].fillna(9)).mean() > 0.2
+    assert (reads["value"][~first].fillna(9) != alone["value"][~first].fillna(9)).mean() > 0.1
 
 
 def test_redis_serves_the_same_traffic(redis_url):
@@ -121,14 +121,15 @@ def test_the_logs_are_foobar_s_tables_and_say_what_was_served():
 
 
 def test_a_ranker_trained_on_what_was_served_shows_unknown_items_less():
-    reads = read(ttl=6)
-    first, second = reads[reads["day"] == 4], reads[reads["day"] == 5]
+    world = simulate(Settings(items=150, requests=400, days=8))
+    reads = read_through(world, range(4, 8), settings=StoreSettings(ttl=12 * HOUR))
+    first, second = reads[reads["day"] < 7], reads[reads["day"] == 7]
     told = {}
     for name, train in (
-        ("offline", offline_table(WORLD, range(4, 5))),
-        ("logged", logged_table(WORLD, first)),
+        ("offline", offline_table(world, range(4, 7))),
+        ("logged", logged_table(world, first)),
     ):
-        told[name] = serving_log(WORLD, second, train)["f_rate_today_ts"].isna().mean()
+        told[name] = serving_log(world, second, train)["f_rate_today_ts"].isna().mean()
     assert told["logged"] < told["offline"] - 0.2
 
 

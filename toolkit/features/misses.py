@@ -7,8 +7,10 @@ that misses some of their items.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -259,6 +261,24 @@ def served(
             "unknown": float(np.take_along_axis(holes, best, 1).mean()),
         }
     )
+
+
+def sweep(made: Catalogue, *, misses: Sequence[float], popularity: Sequence[float] = (0.0,)) -> pd.DataFrame:
+    """What `served` says in every combination, indexed by `miss`, `default`, `popularity`, `trained_with`.
+
+    Examples
+    --------
+    >>> from toolkit.world import Settings, simulate
+    >>> made = catalogue(simulate(Settings(items=50, requests=200, days=4)), range(3, 4), trained_on=range(1, 3))
+    >>> told = sweep(made, misses=(0.0, 0.1))
+    >>> len(told), told.columns.tolist()
+    (12, ['reward', 'auc', 'unknown'])
+    """
+    names = ["miss", "default", "popularity", "trained_with"]
+    states = list(product(misses, DEFAULTS, popularity, (False, True)))
+    settings: list[dict[str, Any]] = [dict(zip(names, state, strict=True)) for state in states]
+    rows = [served(made, **setting) for setting in settings]
+    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(states, names=names))
 
 
 def _stand_in(made: Catalogue, default: Default) -> tuple[np.ndarray | float, np.ndarray | float]:
