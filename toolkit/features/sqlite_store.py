@@ -36,6 +36,15 @@ DELETE FROM cells WHERE entity = ?1 AND feature = ?2 AND (event_us, available_us
     SELECT event_us, available_us FROM cells WHERE entity = ?1 AND feature = ?2
     ORDER BY event_us DESC, available_us DESC LIMIT 1 OFFSET ?3 - 1)
 """
+# Of each entity and feature the latest event that could be read, in its last correction. Beside max() SQLite gives the
+# other columns of the row that has it.
+_LATEST = """
+WITH latest AS (
+    SELECT entity, feature, max(event_us) AS event_us FROM cells
+    WHERE entity IN ({}) AND feature IN ({}) AND available_us <= ? GROUP BY entity, feature)
+SELECT entity, feature, event_us, max(available_us), data FROM cells JOIN latest USING (entity, feature, event_us)
+WHERE available_us <= ? GROUP BY entity, feature
+"""
 # In one statement SQLite takes a limited number of parameters.
 _AT_ONCE = 500
 # Seconds to wait for another writer to end.
@@ -113,12 +122,8 @@ class SqliteStore:
             try:
                 for begin in range(0, len(wanted), _AT_ONCE):
                     some = wanted[begin : begin + _AT_ONCE]
-                    statement = (
-                        "SELECT entity, feature, event_us, available_us, data FROM cells "
-                        f"WHERE entity IN ({', '.join('?' * len(some))}) AND feature IN ({', '.join('?' * len(ids))}) "
-                        "AND available_us <= ? ORDER BY event_us, available_us"
-                    )
-                    for entity, feature_id, *cell in connection.execute(statement, [*some, *ids, last]):
+                    statement = _LATEST.format(", ".join("?" * len(some)), ", ".join("?" * len(ids)))
+                    for entity, feature_id, *cell in connection.execute(statement, [*some, *ids, last, last]):
                         found[entity, feature_id] = cell
             finally:
                 connection.execute("ROLLBACK")
