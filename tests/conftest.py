@@ -1,4 +1,4 @@
-"""What several tests stand on: the book's chapters, their demos, the built site, a browser."""
+"""What several tests stand on: the book's chapters, their demos, the built site, a browser, a Redis server."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browsing import CHROMIUM, NEEDS, chromium
 from filelock import FileLock
+from redis_server import NEEDS_REDIS, REDIS, redis_server
 
 from toolkit.publish.notebooks import chapter_demos, chapters
 
@@ -61,3 +62,18 @@ def browser() -> Iterator[Browser]:
         pytest.skip(NEEDS)
     with chromium() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server's address; tests that need one are skipped where none is installed, except in CI."""
+    need_redis()
+    with redis_server(tmp_path_factory.mktemp("redis")) as (url, _):
+        yield url
+
+
+def need_redis() -> None:
+    if REDIS is None:
+        assert not os.environ.get("CI"), "CI must install redis-server (see .ci/run)"
+        pytest.skip(NEEDS_REDIS)
+    pytest.importorskip("redis", reason="needs the package redis (the extra of that name)")

@@ -1,0 +1,252 @@
+"""How much more often than in training does a model get the default instead of a value?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from toolkit.finding import Finding
+from toolkit.frames import read_columns
+from toolkit.rules import level, number
+
+# Upper ends of the bins of a key's age, in days.
+_AGES = (1.0, 7.0, 28.0)
+# With fewer clusters the standard error is itself too unsure for an interval to hold its level.
+_FEW = 30
+
+
+def default_rate(
+    serving: Any,
+    train: Any,
+    *,
+    feature: str,
+    default: float | None = 0.0,
+    entity: str = "item_id",
+    cluster: Sequence[str] = ("item_id",),
+    ts: str = "ts",
+    history: Any = None,
+    ages: Sequence[float] = _AGES,
+    alpha: float = 0.05,
+) -> Finding:
+    """The share of served rows in which a feature is its default, less that share in training.
+
+    Rows of one key share its misses, within each table and across the two, so the interval is
+    clustered: by the key, or by key and user at once.
+
+    Parameters
+    ----------
+    serving, train : frame
+        `serving_log` and `training_table`: the feature's column, `entity`, `ts` and the clusters.
+    feature : str
+        Its column, `f_...`. A missing value counts as a default.
+    default : float or None
+        The value that stands in; None where a missing value is handed to the model as such.
+    entity : str
+        The key that the store is asked for.
+    cluster : sequence of str
+        One or two columns that both tables have.
+    ts : str
+    history : frame, optional
+        `feature_history`: when a key's first value could be read, which is when the key was new. Without
+        it a key is new when it is first seen in either table.
+    ages : sequence of float
+        Upper ends of the bins of a key's age, in days, ascending.
+    alpha : float
+
+    Returns
+    -------
+    Finding
+        The difference of shares; p is of "as often as in training". The table has one row a bin of
+        the key's age: rows, the share of defaults in serving with its interval, and in training
+        (missing where training has no such key).
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or `cluster` names more than two.
+
+    References
+    ----------
+    Cameron, Gelbach and Miller (2011), "Robust Inference with Multiway Clustering", JBES.
+
+    Examples
+    --------
+    >>> day = pd.Timestamp("2026-03-02", tz="UTC")
+    >>> train = pd.DataFrame({"item_id": range(100), "ts": day, "f_rate": -1.5})
+    >>> serving = train.assign(f_rate=[0.0] * 20 + [-1.5] * 80)
+    >>> finding = default_rate(serving, train, feature="f_rate")
+    >>> round(finding.estimate, 2), [round(end, 2) for end in finding.ci]
+    (0.2, [0.12, 0.28])
+    """
+    level(alpha)
+    if isinstance(cluster, str) or not 1 <= len(cluster) <= 2:
+        raise ValueError(f"cluster: got {cluster!r}; it must be a list of one column or two")
+    if default is not None:
+        number("default", default)
+    if not len(ages) or list(ages) != sorted(set(ages)) or not ages[0] > 0:
+        raise ValueError(f"ages: got {list(ages)!r}; they must be positive and ascending")
+    columns = list(dict.fromkeys([entity, ts, feature, *cluster]))
+    frames = {
+        name: read_columns(frame, name, columns, missing=[feature], times=[ts])
+        for name, frame in (("serving", serving), ("train", train))
+    }
+    for frame in frames.values():
+        value = frame[feature]
+        frame["default"] = (value.isna() if default is None else value.isna() | (value == default)).astype(
+            float
+        )
+    both = pd.concat(frames, names=["table"]).reset_index("table").reset_index(drop=True)
+    in_serving = (both["table"] == "serving").to_numpy()
+    rates = {name: float(frame["default"].mean()) for name, frame in frames.items()}
+    # Of each row, how far it moves the difference.
+    push = np.where(
+        in_serving,
+        (both["default"] - rates["serving"]) / in_serving.sum(),
+        -(both["default"] - rates["train"]) / (~in_serving).sum(),
+    )
+    error, clusters = clustered_error(push, [both[name] for name in cluster])
+    difference = rates["serving"] - rates["train"]
+    if both["default"].nunique() < 2:
+        # All alike: the rows say nothing of the spread; what could have been missed, by the number of clusters.
+        unseen = [1 - (alpha / 2) ** (1 / frame[cluster[0]].nunique()) for frame in frames.values()]
+        low, high, chance = -unseen[1], unseen[0], 1.0
+        if both["default"].iloc[0]:
+            low, high = -high, -low
+    else:
+        half = float(student.isf(alpha / 2, clusters - 1)) * error
+        low, high = difference - half, difference + half
+        chance = float(2 * student.sf(abs(difference) / error, clusters - 1)) if error else 0.0
+    table = _by_age(both, in_serving, entity, ts, history, ages, alpha)
+    return Finding(
+        difference,
+        (low, high),
+        _verdict(feature, rates, low, high, chance < alpha, table, clusters),
+        unit="share of rows",
+        se=error,
+        p=chance,
+        n=len(both),
+        n_clusters=clusters,
+        alpha=alpha,
+        table=table,
+        assumptions=(
+            f"rows of different {' and '.join(cluster)} are independent",
+            "the training rows show how the model learnt to read the default",
+        ),
+        cannot_tell=(
+            "a value that happens to equal the default, from a miss",
+            "a key that isn't in the store, from a read that timed out",
+            "how much the misses cost: that is the residual of kv_freshness, or a test",
+        ),
+    )
+
+
+def clustered_error(push: Any, clusters: Sequence[Any]) -> tuple[float, int]:
+    """The standard error of a sum of row contributions, and the clusters that it stands on (the fewer, of two).
+
+    Parameters
+    ----------
+    push : array of shape (n,)
+        How far each row moves the statistic: its influence, summing to about 0.
+    clusters : sequence of one or two arrays of shape (n,)
+
+    Examples
+    --------
+    Of a mean of independent rows it is the usual standard error:
+
+    >>> y = np.array([1.0, 2, 3, 4])
+    >>> error, _ = clustered_error((y - y.mean()) / 4, [range(4)])
+    >>> bool(np.isclose(error, y.std(ddof=1) / 2))
+    True
+    """
+    codes = [pd.factorize(np.asarray(names))[0] for names in clusters]
+    counts = [int(code.max()) + 1 for code in codes]
+    fewest = min(counts)
+    if fewest < 2:
+        raise ValueError(f"cluster: got {fewest}; an interval needs two clusters at least")
+
+    def part(code: np.ndarray) -> float:
+        sums = np.bincount(code, push)
+        return float(sums @ sums) * len(sums) / (len(sums) - 1)
+
+    variance = sum(part(code) for code in codes)
+    if len(codes) == 2:
+        pair = pd.factorize(codes[0].astype(np.int64) * counts[1] + codes[1])[0]
+        # Two ways may come out too small in a small sample; each way alone is then a floor.
+        variance = max(variance - part(pair), *(part(code) for code in codes))
+    return math.sqrt(variance), fewest
+
+
+def _by_age(
+    both: pd.DataFrame,
+    in_serving: np.ndarray,
+    entity: str,
+    ts: str,
+    history: Any,
+    ages: Sequence[float],
+    alpha: float,
+) -> pd.DataFrame:
+    """Shares of defaults by how old the key was when it was asked for."""
+    if history is None:
+        born = both.groupby(entity)[ts].min()
+    else:
+        told = read_columns(history, "history", ["entity_id", "available_ts"], times=["available_ts"])
+        born = told.groupby("entity_id")["available_ts"].min()
+    # A key that has no history yet is new.
+    age = (both[ts] - both[entity].map(born)).dt.total_seconds().fillna(0.0).to_numpy() / 86_400
+    place = np.searchsorted(ages, age, side="right")
+    ends = [f"under {ages[0]:g} d", *(f"{a:g} to {b:g} d" for a, b in zip(ages, ages[1:], strict=False))]
+    rows = []
+    for bin_, name in enumerate([*ends, f"{ages[-1]:g} d and over"]):
+        here = (place == bin_) & in_serving
+        then = (place == bin_) & ~in_serving
+        if not here.any() and not then.any():
+            continue
+        row = {
+            "key age": name,
+            "served": int(here.sum()),
+            "serving": math.nan,
+            "low": math.nan,
+            "high": math.nan,
+        }
+        if here.any():
+            part = both[here]
+            rate = float(part["default"].mean())
+            row["serving"] = rate
+            if len(part[entity].unique()) > 1:
+                error, keys = clustered_error((part["default"] - rate) / len(part), [part[entity]])
+                half = float(student.isf(alpha / 2, keys - 1)) * error
+                row |= {"low": max(0.0, rate - half), "high": min(1.0, rate + half)}
+        row["train"] = float(both["default"][then].mean()) if then.any() else math.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _verdict(
+    feature: str,
+    rates: dict[str, float],
+    low: float,
+    high: float,
+    differs: bool,
+    table: pd.DataFrame,
+    clusters: int,
+) -> str:
+    said = f"{feature} is its default in {rates['serving']:.1%} of served rows and {rates['train']:.1%} of training rows"
+    if not differs:
+        said += f": no difference is seen, though one of {max(abs(low), abs(high)):.1%} can't be ruled out."
+    elif rates["serving"] > rates["train"]:
+        said += "; the model meets it more often than it learnt to."
+        there = table.dropna(subset=["serving"])
+        if len(there) > 1:
+            worst = there.loc[there["serving"].idxmax()]
+            if worst["low"] > rates["serving"]:
+                said += f" Most often with keys of an age of {worst['key age']}, {worst['serving']:.1%}."
+    else:
+        said += "; training misses more than serving does."
+    if clusters < _FEW:
+        said += f" Only {clusters} clusters, so the interval is rough."
+    return said
