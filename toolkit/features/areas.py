@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
@@ -102,7 +101,7 @@ def contrast(areas: Sequence[Area], weights: Sequence[float]) -> Area:
 
     Examples
     --------
-    >>> y, user = [0, 1, 0, 1], pd.factorize(["a", "a", "b", "b"])[0]
+    >>> y, user = [0, 1, 0, 1], [0, 0, 1, 1]
     >>> new, old = (clustered_area(y, score, user) for score in ([1, 2, 3, 4], [1, 4, 2, 3]))
     >>> contrast([new, old], [1, -1]).auc
     -0.25

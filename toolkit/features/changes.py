@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from toolkit.frames import read_columns
 from toolkit.rules import count, level
 
 __all__ = ["undeclared_change"]
-
-_MOVES = ("level", "spread")
 
 
 def undeclared_change(
@@ -33,7 +32,7 @@ def undeclared_change(
     and in the logarithm of the spread over all entities, is compared with the steps of the days before it. A
     chart of the levels, such as a CUSUM, would take ordinary drift for a change: levels of
     neighbouring days aren't independent, steps nearly are. Values enter as normal scores of their ranks among
-    all of the feature's values, so that heavy tails don't decide.
+    all of the feature's values, so that heavy tails don't decide. Where the version changes, all begins anew.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ def undeclared_change(
         The period of which each is summed up, as pandas writes it; a feature's definition changes
         between two of them.
     before : int
-        Steps that must precede one that is tested, 3 at least.
+        Steps under the same version that must precede one that is tested, 3 at least.
     alpha : float
         Chance of a false alarm over all features, periods, and both kinds of step together (Sidak).
 
@@ -84,8 +83,10 @@ def undeclared_change(
         one = _Feature(rows[start:stop])
         name = rows["feature"].iloc[start]
         features[name] = one
-        for move in _MOVES:
-            tests += [{"feature": name, "step": move, **test} for test in _recursive(one, move, before)]
+        for move, first, steps in one.steps():
+            for test in _recursive(steps, before):
+                since = one.since[first + test.pop("after")]
+                tests.append({"feature": name, "step": move, "since": since, **test})
     if not tests:
         raise ValueError(
             f"history: got {rows['period'].nunique()} periods; a feature needs {before + 2} at least, and values "
@@ -135,57 +136,59 @@ def undeclared_change(
 
 
 class _Feature:
-    """One feature's rows by period: each period's step in level and spread, and which of them were declared."""
+    """One feature's rows by period: each period's step in level and spread, under one version at a time."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
         self.value = rows["value"].to_numpy(float)
         period, version = rows["period"], rows["version"].to_numpy()
         self.starts = np.flatnonzero((period != period.shift()).to_numpy())
         self.since = period.iloc[self.starts].reset_index(drop=True)
-        n = np.diff(np.r_[self.starts, len(rows)])
-        score = ndtri(rankdata(self.value) / (len(rows) + 1))
-        mean = np.add.reduceat(score, self.starts) / n
-        spread = np.sqrt(np.add.reduceat((score - np.repeat(mean, n)) ** 2, self.starts) / n)
-        # Rounding leaves a trace of spread where all values are equal.
-        logs = np.log(np.where(spread > 1e-9, spread, np.nan))
+        self.ends = np.r_[self.starts[1:], len(rows)]
         least, most = np.minimum.reduceat(version, self.starts), np.maximum.reduceat(version, self.starts)
-        renewed = (np.diff(least) != 0) | (np.diff(most) != 0)
-        self.declared = int(renewed.sum())
-        self.steps = {
-            move: np.where(renewed, np.nan, np.diff(path)) for move, path in (("level", mean), ("spread", logs))
-        }
+        # A declared change is a new feature: neither its values nor its steps are like those before.
+        renewed = np.flatnonzero((np.diff(least) != 0) | (np.diff(most) != 0)) + 1
+        self.declared = len(renewed)
+        self.eras = list(zip([0, *renewed], [*renewed, len(self.starts)], strict=True))
+
+    def steps(self) -> Iterator[tuple[str, int, np.ndarray]]:
+        """For each era and move: its name, the era's first period, and the steps to the periods after it."""
+        for first, stop in self.eras:
+            value = self.value[self.starts[first] : self.ends[stop - 1]]
+            starts = self.starts[first:stop] - self.starts[first]
+            n = self.ends[first:stop] - self.starts[first:stop]
+            score = ndtri(rankdata(value) / (len(value) + 1))
+            mean = np.add.reduceat(score, starts) / n
+            spread = np.sqrt(np.add.reduceat((score - np.repeat(mean, n)) ** 2, starts) / n)
+            # Rounding leaves a trace of spread where all values are equal.
+            logs = np.log(np.where(spread > 1e-9, spread, np.nan))
+            yield "level", first, np.diff(mean)
+            yield "spread", first, np.diff(logs)
 
     def sides(self, since: pd.Timestamp) -> dict[str, float]:
         """The values' median and quartile distance in the period before a step, and in that after it."""
         place = int(np.flatnonzero(self.since == since)[0])
-        ends = np.r_[self.starts, len(self.value)]
         told = {}
         for side, at in (("before", place - 1), ("after", place)):
-            low, middle, high = np.quantile(self.value[ends[at] : ends[at + 1]], [0.25, 0.5, 0.75])
+            low, middle, high = np.quantile(self.value[self.starts[at] : self.ends[at]], [0.25, 0.5, 0.75])
             told[f"median_{side}"], told[f"iqr_{side}"] = float(middle), float(high - low)
         return told
 
 
-def _recursive(feature: _Feature, move: str, before: int) -> list[dict[str, Any]]:
+def _recursive(steps: np.ndarray, before: int) -> Iterator[dict[str, Any]]:
     """Each step against those before it: a prediction's t, independent from step to step where steps are."""
-    steps = feature.steps[move]
     there = np.flatnonzero(~np.isnan(steps))
-    made = []
     for place in range(before, len(there)):
         past, at = steps[there[:place]], int(there[place])
         error = float(past.std(ddof=1)) * math.sqrt(1 + 1 / place)
         if error > 1e-12:
             size = float(steps[at] - past.mean())
-            made.append({"since": feature.since[at + 1], "size": size, "error": error, "freedom": place - 1})
-    return made
+            yield {"after": at + 1, "size": size, "error": error, "freedom": place - 1}
 
 
 def _verdict(found: pd.DataFrame, told: pd.DataFrame, half: float, tests: int, alpha: float) -> str:
     among = f"{tests:,} steps of {len(told)} feature{'s' if len(told) > 1 else ''}"
     if found.empty:
-        return (
-            f"No undeclared change shows among {among}; a step of {half:.2g} would have shown in half of them."
-        )
+        return f"No undeclared change shows among {among}; a step of {half:.2g} would have shown in half of them."
     first = found.iloc[0]
     others = "" if len(found) == 1 else f" So did {', '.join(map(str, found['feature'].iloc[1:]))}."
     return (

@@ -190,9 +190,7 @@ def train_twice(*, angle: float = 90.0, seed: int = 0) -> Towers:
         for side, positions in truth.items():
             made = _unit(positions + noise / math.sqrt(_DIMENSION) * draw.normal(size=positions.shape))
             trained[side, version] = made @ turn.T if version == "v2" else made
-    score = {
-        (u, i): (trained["u", u][user] * trained["i", i][item]).sum(1) for u in _NOISE for i in _NOISE
-    }
+    score = {(u, i): (trained["u", u][user] * trained["i", i][item]).sum(1) for u in _NOISE for i in _NOISE}
     return Towers(user, item, y, draw.random(_ITEMS), score)
 
 

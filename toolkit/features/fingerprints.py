@@ -76,7 +76,9 @@ def _canonical(part: Any, where: str) -> Any:
         value = float(part)
         if not math.isfinite(value):
             raise ValueError(f"{where}: got {part!r}; a number must be finite")
-        return int(part) if isinstance(part, numbers.Integral) or value.is_integer() else value
+        if isinstance(part, numbers.Integral):
+            return int(part)
+        return int(value) if value.is_integer() else value
     if isinstance(part, Mapping):
         for key in part:
             if not isinstance(key, str):

@@ -68,8 +68,8 @@ def version_matrix(
     >>> print(version_matrix(pairs_log(0.4)).table[["user_version", "item_version", "auc"]].round(2).to_string(index=False))
     user_version item_version  auc
               v1           v1 0.81
-              v1           v2 0.49
-             all          all 0.67
+              v1           v2 0.50
+             all          all 0.68
     """
     level(alpha)
     if isinstance(versions, str) or len(versions) != 2 or versions[0] == versions[1]:
@@ -91,7 +91,11 @@ def version_matrix(
         here[place] = True
         area = clustered_area(label, value, user, here=here)
         cells.append((pair[0] == pair[1], len(place), area))
-        records.append(_record(dict(zip(versions, pair, strict=True)), pair[0] == pair[1], area, rows[here], cluster, alpha))
+        records.append(
+            _record(
+                dict(zip(versions, pair, strict=True)), pair[0] == pair[1], area, rows[here], cluster, alpha
+            )
+        )
     whole = clustered_area(label, value, user)
     records.append(_record({first: "all", second: "all"}, None, whole, rows, cluster, alpha))
     table = pd.DataFrame(records)
@@ -156,7 +160,7 @@ def _verdict(
     elif low > 0:
         said = f"{met}, and there the AUC is {gap.auc:.3f} higher: they don't misfit, or the rows are easier."
     elif math.isnan(low):
-        said = f"{met}, in too few {'users'} to say what that costs."
+        said = f"{met}, in too few users to say what that costs."
     else:
         said = f"{met}; no loss shows there, though one of {max(0.0, -low):.3f} AUC can't be ruled out."
     if table["users"].min() < _FEW:

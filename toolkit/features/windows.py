@@ -106,7 +106,9 @@ def window_history(
                         "feature": name,
                         "event_ts": START + day * DAY,
                         "available_ts": START + day * DAY,
-                        "value": windowed(world, day, kind=kind, window=new if renewed else int(written[:-1])),
+                        "value": windowed(
+                            world, day, kind=kind, window=new if renewed else int(written[:-1])
+                        ),
                         "version": 2 if renewed and declared else 1,
                     }
                 )
