@@ -53,7 +53,9 @@ EXERCISES = {
                 lambda: overlap_storage(10_000_000, 256, days=5)["gigabyte_days"],
                 "That ends with the rollout. The old version stays until nobody wants to go back.",
             ),
-            Hint(lambda: overlap_storage(10_000_000, 256, days=1)["gigabytes"], "That is one version's size."),
+            Hint(
+                lambda: overlap_storage(10_000_000, 256, days=1)["gigabytes"], "That is one version's size."
+            ),
             Hint(
                 lambda: 2 * overlap_storage(10_000_000, 256, days=14)["gigabyte_days"],
                 "One version would be stored anyway. What does the second add?",

@@ -231,23 +231,21 @@ def rollout_curve(
     True
     """
     number("days", days, above=0)
-    towers = train_twice(angle=angle, seed=seed)
-    steps = np.linspace(0, 1, 9)
-    # Just before the first and the last step too, so that a switch is a cliff.
-    done = np.r_[-0.5, -1e-9, steps[:-1], 0.5 - 1e-9, 1 - 1e-9, 1.0, 1.5]
-    records = []
-    for part in np.sort(done):
-        versions = towers.served(part, switch=switch, dual_write=dual_write)
-        day = {-0.5: 0.0, 1.5: until}.get(part, 1 + part * days)
-        if day <= until:
-            records.append(
-                {
-                    "day": day,
-                    "unlike": float((versions[0] != versions[1]).mean()),
-                    "auc": auc(towers.y, towers.scored(*versions)),
-                }
-            )
-    return pd.DataFrame(records)
+    path = pd.DataFrame(_path(angle, switch, dual_write, seed), columns=["done", "unlike", "auc"])
+    day = (1 + path["done"] * days).where(path["done"].between(-0.1, 1.1), path["done"].clip(0, 1) * until)
+    return path.assign(day=day.clip(lower=0))[["day", "unlike", "auc"]][day <= until].reset_index(drop=True)
+
+
+@lru_cache(maxsize=64)
+def _path(angle: float, switch: str, dual_write: bool, seed: int) -> list[tuple[float, float, float]]:
+    """How much is done, the share of unlike pairs, the AUC; long before and long after, done is -1 and 2."""
+    towers, path = train_twice(angle=angle, seed=seed), []
+    # Just before a step too where users may be switched, so that a switch is a cliff.
+    for done in sorted([-1.0, -1e-9, *np.linspace(0, 1, 9), 0.5 - 1e-9, 1 - 1e-9, 2.0]):
+        user_version, item_version = towers.served(done, switch=switch, dual_write=dual_write)
+        score = towers.scored(user_version, item_version)
+        path.append((done, float((user_version != item_version).mean()), auc(towers.y, score)))
+    return path
 
 
 def pairs_log(
