@@ -167,7 +167,7 @@ def batch_path(
     --------
     >>> path = batch_path(1.0, period=1.0, until=2.0, points=3)
     >>> path[path["training"] == "fresh"]["kept"].round(2).tolist()
-    [1.0, 0.0, 1.0, 0.0]
+    [1.0, 0.41, 0.0, 1.0, 0.41, 0.0]
     """
     count("points", points, least=2)
     number("period", period, above=0)
@@ -177,7 +177,7 @@ def batch_path(
     }
     ages = np.linspace(0, period, points)
     starts = np.arange(0, until - 1e-9, period)
-    time = (starts[:, None] + ages[[0, *range(1, points)]]).ravel()
+    time = (starts[:, None] + ages).ravel()
     served = 2.0 ** (-(delay + np.tile(ages, len(starts))) / half_life)
     parts = [
         pd.DataFrame({"time": time, "training": name, "kept": 1 - (1 - served**2) - (a - served) ** 2})
