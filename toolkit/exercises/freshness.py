@@ -21,12 +21,8 @@ EXERCISES = {
             ),
             Hint(
                 lambda: 2 * brentq(lambda age: r2_kept(age, half_life=1) - 0.8, 0, 1),
-                "That has the mean age right. What is kept isn't linear in the age.",
-                0.0005,
-            ),
-            Hint(
-                lambda: brentq(lambda period: 2**-period - 0.8, 0, 1),
-                "That is the correlation. R2 is its square.",
+                "That has the mean age right, or the correlation where R2 is asked for. What is kept isn't linear in "
+                "the age: average it over all ages.",
             ),
         ),
     ),
