@@ -148,7 +148,7 @@ def test_where_items_change_a_late_value_costs_and_trained_fresh_it_costs_more()
     assert told.ci[1] < 0
     table = told.table.set_index(["lag_hours", "trained"])["auc"]
     assert table[24.0, "fresh"] < table[24.0, "as stale"] < table[0.0, "both"]
-    assert "more where it was trained fresh" in told.verdict
+    assert told.verdict.endswith("more where it was trained fresh.")
 
 
 def test_where_items_stand_still_there_is_no_value():

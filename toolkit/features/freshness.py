@@ -358,7 +358,12 @@ def _value_verdict(
     first, last = (f"{step / pd.Timedelta('1h'):.4g}" for step in (steps[0], steps[-1]))
     if high < 0:
         said = f"Read {last} hours late instead of {first}, {column} costs {-change.auc:.3f} AUC with the model trained as stale"
-        said += f", and {-mismatch.auc:.3f} more where it was trained fresh." if mismatch.auc < 0 else "."
+        least, most = (-end for end in mismatch.ci(alpha=alpha)[::-1])
+        said += (
+            f", and {-mismatch.auc:.3f} ({least:.3f} to {most:.3f}) more where it was trained fresh."
+            if mismatch.auc < 0
+            else "."
+        )
     elif low > 0:
         said = f"Read {last} hours late, {column} serves better than at {first}: {change.auc:.3f} AUC more."
     else:
