@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from toolkit.auc import auc
-from toolkit.features.auc_change import auc_change
+from toolkit.features.areas import auc_change
 from toolkit.features.online_offline import pair_bound, parity
 from toolkit.features.rates import wilson
 
@@ -76,7 +76,7 @@ def test_intervals_are_those_whose_coverage_their_own_tests_hold():
     finding = parity(served, right, score=score, y="y")
     row = finding.table.set_index("column").loc["f_a"]
     change = auc_change(right["y"], score(right), score(served), right["user_id"])
-    assert row[["auc_change", "auc_low", "auc_high"]].tolist() == [change.change, change.low, change.high]
+    assert row[["auc_change", "auc_low", "auc_high"]].tolist() == [change.auc, *change.ci()]
     rate = wilson((served["f_a"] != right["f_a"]).to_numpy(), right["user_id"])
     assert (finding.estimate, *finding.ci, finding.se) == (rate.rate, rate.low, rate.high, rate.se)
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from toolkit.rules import level
 
-__all__ = ["Area", "clustered_area", "contrast"]
+__all__ = ["Area", "auc_change", "clustered_area", "contrast"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,3 +110,47 @@ def contrast(areas: Sequence[Area], weights: Sequence[float]) -> Area:
     auc = sum(weight * area.auc for area, weight in zip(areas, weights, strict=True))
     parts = sum(weight * area.parts for area, weight in zip(areas, weights, strict=True))
     return Area(float(auc), np.asarray(parts, dtype=float))
+
+
+def auc_change(y: Any, before: Any, after: Any, clusters: Any = None) -> Area:
+    """The AUC of `after` less that of `before` on the same rows, with its paired error by clusters.
+
+    Parameters
+    ----------
+    y, before, after : arrays of shape (n,)
+        Labels, 0 or 1, and two scores.
+    clusters : array of shape (n,), optional
+        The user of each row; each row its own where None.
+
+    Returns
+    -------
+    Area
+        Without error (nan) where no row moves the AUC.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length, a label isn't 0 or 1 or doesn't occur, a score isn't finite, or
+        there are fewer than two clusters.
+
+    Examples
+    --------
+    >>> found = auc_change([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.9], [0.1, 0.6, 0.5, 0.9])
+    >>> found.auc, found.ci()[0] < 0.25 < found.ci()[1]
+    (0.25, True)
+    """
+    label, scores = np.asarray(y, dtype=float), [np.asarray(each, dtype=float) for each in (before, after)]
+    for name, values in zip(("before", "after"), scores, strict=True):
+        if values.shape != label.shape or not np.isfinite(values).all():
+            raise ValueError(
+                f"{name}: got shape {values.shape} for {label.shape} labels; one finite score each"
+            )
+    if not np.isin(label, [0, 1]).all() or len(np.unique(label)) < 2:
+        raise ValueError("y: got labels of one kind, or others than 0 and 1; both must occur")
+    code, names = pd.factorize(np.arange(len(label)) if clusters is None else np.asarray(clusters))
+    if len(code) != len(label) or (code < 0).any() or len(names) < 2:
+        raise ValueError(
+            f"clusters: got {len(names)} for {len(label)} rows; each row needs one, of two at least"
+        )
+    old, new = (clustered_area(label, score, code) for score in scores)
+    return contrast([new, old], [1, -1])

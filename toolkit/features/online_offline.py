@@ -12,7 +12,7 @@ import pandas as pd
 
 from toolkit.attribution import shapley
 from toolkit.auc import auc
-from toolkit.features.auc_change import auc_change
+from toolkit.features.areas import auc_change
 from toolkit.features.mismatch_types import Mismatch, differs, mismatch_type
 from toolkit.features.rates import Rate, wilson
 from toolkit.finding import Finding, figure
@@ -350,17 +350,21 @@ class _Effects:
             if name not in alone:
                 record |= dict.fromkeys(["auc_change", "auc_low", "auc_high", "auc_bound", "part"], 0.0)
                 continue
-            found = auc_change(y, self.start, alone[name], clusters, alpha=alpha)
+            change, low, high = self.changed(alone[name], clusters, alpha=alpha)
             record |= {
-                "auc_change": found.change,
-                "auc_low": found.low,
-                "auc_high": found.high,
+                "auc_change": change,
+                "auc_low": low,
+                "auc_high": high,
                 "auc_bound": pair_bound(self.unequal[name], y),
                 "part": parts[name],
             }
-        everything = auc_change(y, self.start, self.end, clusters, alpha=alpha)
-        self.change = (everything.change, everything.low, everything.high)
+        self.change = self.changed(self.end, clusters, alpha=alpha)
         return pd.DataFrame(records)
+
+    def changed(self, scores: np.ndarray, clusters: Any, *, alpha: float) -> tuple[float, float, float]:
+        """How far these scores change the AUC, with the interval's ends; scores that move no row, by exactly 0."""
+        found = auc_change(self.y, self.start, scores, clusters)
+        return (found.auc, *found.ci(alpha=alpha)) if found.parts.any() else (0.0, 0.0, 0.0)
 
 
 def _verdict(table: pd.DataFrame, rate: Rate, n: int, pairs: _Pairs, effects: _Effects | None) -> str:
