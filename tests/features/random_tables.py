@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.features.specification import Feature
+from toolkit.features.specification import Specification
 
 # Spellings that differ in case, normal form and blanks, and letters whose case is special.
 TYPED = (
@@ -31,22 +31,22 @@ KNOWN = ("Lyon", "Zürich", "Straße", "Łódź", "izmir", "Οδόσ", "café")
 
 # Together they take every decision in every way.
 FEATURES = (
-    Feature("count", "amount", "count", days=2),
-    Feature("sum", "amount", "sum", days=3, width=100, empty=0.0),
-    Feature("mean", "amount", "mean", days=2, digits=1),
-    Feature("std", "amount", "std", days=3),
-    Feature("rank", "amount", "quantile", days=4, q=0.9),
-    Feature("between", "amount", "quantile", days=4, q=0.9, interpolation="linear", edges="(]"),
-    Feature("days", "amount", "sum", days=2, zone="Europe/Berlin", log="e", digits=6),
-    Feature("tens", "amount", "sum", days=9, zone="America/New_York", log="10", digits=3, edges="[]"),
-    Feature("latest", "amount", "latest", days=3, dtype="float32", edges="[]"),
-    Feature("city", "city", "latest", days=3, holds_text=True),
-    Feature("raw", "city", "latest", days=3, holds_text=True, text="raw"),
-    Feature("place", "city", "latest", days=3, holds_text=True, categories=KNOWN),
-    Feature("bucket", "city", "latest", days=3, holds_text=True, buckets=64, empty=-1.0),
+    Specification("count", "amount", "count", days=2),
+    Specification("sum", "amount", "sum", days=3, width=100, empty=0.0),
+    Specification("mean", "amount", "mean", days=2, digits=1),
+    Specification("std", "amount", "std", days=3),
+    Specification("rank", "amount", "quantile", days=4, q=0.9),
+    Specification("between", "amount", "quantile", days=4, q=0.9, interpolation="linear", edges="(]"),
+    Specification("days", "amount", "sum", days=2, zone="Europe/Berlin", log="e", digits=6),
+    Specification("tens", "amount", "sum", days=9, zone="America/New_York", log="10", digits=3, edges="[]"),
+    Specification("latest", "amount", "latest", days=3, dtype="float32", edges="[]"),
+    Specification("city", "city", "latest", days=3, holds_text=True),
+    Specification("raw", "city", "latest", days=3, holds_text=True, text="raw"),
+    Specification("place", "city", "latest", days=3, holds_text=True, categories=KNOWN),
+    Specification("bucket", "city", "latest", days=3, holds_text=True, buckets=64, empty=-1.0),
     # Its clocks are turned at midnight: on one day the first hour is missing, on another it comes twice.
-    Feature("azores", "amount", "mean", days=1, zone="Atlantic/Azores", missing="zero", edges="()"),
-    Feature("narrow", "amount", "std", days=3, ddof=0, missing="zero", dtype="float32", empty=5.0),
+    Specification("azores", "amount", "mean", days=1, zone="Atlantic/Azores", missing="zero", edges="()"),
+    Specification("narrow", "amount", "std", days=3, ddof=0, missing="zero", dtype="float32", empty=5.0),
 )
 
 

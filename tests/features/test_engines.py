@@ -7,7 +7,7 @@ from random_tables import FEATURES, random_tables
 
 from toolkit.features.engines import ENGINES, HABITS, compute, golden_rows, variants
 from toolkit.features.online_offline import parity
-from toolkit.features.specification import DECISIONS, Feature
+from toolkit.features.specification import DECISIONS, Specification
 
 BY_NAME = {feature.name: feature for feature in FEATURES}
 
@@ -151,4 +151,4 @@ def test_unknown_engines_decisions_and_features_are_refused():
     with pytest.raises(ValueError, match=r"entity_id: got int64 in events and .* they must be of one kind"):
         compute(FEATURES, events, requests.assign(entity_id="a"), engine="pandas")
     with pytest.raises(ValueError, match=r"events: got columns .* it must have price"):
-        compute([Feature("f", "price", "sum", days=1)], events, requests, engine="pandas")
+        compute([Specification("f", "price", "sum", days=1)], events, requests, engine="pandas")

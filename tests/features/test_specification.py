@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from toolkit.features.specification import DECISIONS, Feature, fold, read_events, read_requests
+from toolkit.features.specification import DECISIONS, Specification, fold, read_events, read_requests
 
-ORDERS = Feature("f_orders", "amount", "count", days=7)
+ORDERS = Specification("f_orders", "amount", "count", days=7)
 TS = pd.to_datetime(["2026-03-01 10:00Z", "2026-03-02 10:00Z"])
 
 
@@ -51,15 +51,15 @@ def events(**columns):
 def test_a_specification_that_makes_no_sense_is_refused(settings, message):
     given = {"name": "f", "column": "x", "aggregate": "latest", "days": 7, **settings}
     with pytest.raises(ValueError, match=message):
-        Feature(**given)
+        Specification(**given)
 
 
 def test_a_feature_names_the_decisions_that_can_change_it():
     assert ORDERS.decisions == ("missing", "empty", "edges", "day", "float32")
-    text = Feature("f", "city", "latest", days=1, holds_text=True, buckets=8)
+    text = Specification("f", "city", "latest", days=1, holds_text=True, buckets=8)
     assert text.decisions == ("missing", "empty", "edges", "day", "text", "hash")
     assert set(text.decisions) <= set(DECISIONS)
-    assert (text.is_number, Feature("f", "city", "latest", days=1, holds_text=True).is_number) == (
+    assert (text.is_number, Specification("f", "city", "latest", days=1, holds_text=True).is_number) == (
         True,
         False,
     )
@@ -96,13 +96,15 @@ def test_events_that_do_not_fit_are_refused(columns, message):
 def test_sums_that_would_not_be_exact_are_refused():
     large = events(amount=[2.0**52, 2.0**52])
     with pytest.raises(ValueError, match=r"a sum must stay within 2\*\*53"):
-        read_events(pd.concat([large, events(event_id=[3, 4])]), [Feature("f", "amount", "mean", days=1)])
+        read_events(
+            pd.concat([large, events(event_id=[3, 4])]), [Specification("f", "amount", "mean", days=1)]
+        )
     with pytest.raises(ValueError, match="n times a sum of squares must stay"):
-        read_events(events(amount=[1e8, 1.0]), [Feature("f", "amount", "std", days=1)])
+        read_events(events(amount=[1e8, 1.0]), [Specification("f", "amount", "std", days=1)])
 
 
 def test_a_column_holds_texts_or_numbers():
-    text = Feature("f_text", "amount", "latest", days=1, holds_text=True)
+    text = Specification("f_text", "amount", "latest", days=1, holds_text=True)
     with pytest.raises(ValueError, match="holds_text: got both of amount"):
         read_events(events(), [ORDERS, text])
     with pytest.raises(ValueError, match="amount: got double in events; the feature is of texts"):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.features.specification import BLANKS, Feature
+from toolkit.features.specification import BLANKS, Specification
 
 __all__ = ["SESSION_ZONE", "compute", "sql"]
 
@@ -17,13 +17,13 @@ SESSION_ZONE = "America/New_York"
 
 
 def compute(
-    feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
+    feature: Specification, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
 ) -> pd.Series:
     """The feature's value at each request, in DuckDB.
 
     Parameters
     ----------
-    feature : Feature
+    feature : Specification
     events, requests : as `read_events` and `read_requests` give them
     naive : collection of str
         The decisions that are left to DuckDB's habits.
@@ -34,7 +34,7 @@ def compute(
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [-250.0, -450.0],
     ...     "ts": pd.to_datetime(["2026-03-01 10:00Z", "2026-03-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-03-03 10:00Z"])})
-    >>> euros = Feature("f_euros", "amount", "sum", days=7, width=1000)
+    >>> euros = Specification("f_euros", "amount", "sum", days=7, width=1000)
     >>> tables = read_events(events, [euros]), read_requests(requests)
     >>> compute(euros, *tables).tolist(), compute(euros, *tables, naive={"division"}).tolist()
     ([-1.0], [0.0])
@@ -58,12 +58,12 @@ def compute(
     return pd.Series(found, name=feature.name, dtype=float if feature.is_number else object)
 
 
-def sql(feature: Feature, naive: Collection[str] = ()) -> str:
+def sql(feature: Specification, naive: Collection[str] = ()) -> str:
     """The query that computes the feature from tables `events` and `requests`.
 
     Examples
     --------
-    >>> print(sql(Feature("f_orders", "amount", "count", days=7)))
+    >>> print(sql(Specification("f_orders", "amount", "count", days=7)))
     WITH asked AS (
       SELECT *, ts - INTERVAL 168 HOUR AS begins, ts AS ends FROM requests
     ), held AS (
@@ -105,7 +105,7 @@ def sql(feature: Feature, naive: Collection[str] = ()) -> str:
 SELECT place, {value} AS value FROM {"folded" if feature.holds_text else "computed"}{" LEFT JOIN numbered USING (text)" if numbered else ""} ORDER BY place"""
 
 
-def _bounds(feature: Feature, naive: Collection[str]) -> tuple[str, str]:
+def _bounds(feature: Specification, naive: Collection[str]) -> tuple[str, str]:
     length = f"INTERVAL {feature.days} DAY"
     if not feature.zone:
         # A day's interval goes by the session's calendar: 23 hours, when its clocks are put forward.
@@ -123,7 +123,7 @@ def _moment(midnight: str, zone: str) -> str:
     return f"CASE WHEN timezone('{zone}', {earlier}) = {midnight} THEN {earlier} ELSE {moment} END"
 
 
-def _held(feature: Feature, naive: Collection[str]) -> tuple[str, str]:
+def _held(feature: Specification, naive: Collection[str]) -> tuple[str, str]:
     column = feature.column
     if feature.holds_text:
         return column, f"\n  WHERE {column} IS NOT NULL"
@@ -134,7 +134,7 @@ def _held(feature: Feature, naive: Collection[str]) -> tuple[str, str]:
     return column, f"\n  WHERE {column} IS NOT NULL AND NOT isnan({column})"
 
 
-def _aggregate(feature: Feature, naive: Collection[str]) -> str:
+def _aggregate(feature: Specification, naive: Collection[str]) -> str:
     if feature.aggregate == "count":
         return "count(x)::DOUBLE"
     if feature.aggregate in ("sum", "mean"):
@@ -158,7 +158,7 @@ def _aggregate(feature: Feature, naive: Collection[str]) -> str:
     return f"{below} + ({above} - {below}) * ({place} - floor({place}))"
 
 
-def _steps(feature: Feature, naive: Collection[str]) -> str:
+def _steps(feature: Specification, naive: Collection[str]) -> str:
     value = "raw"
     if feature.width is not None:
         whole = f"(CASE WHEN isnan(raw) THEN NULL ELSE raw END)::BIGINT // {feature.width}"
@@ -175,13 +175,13 @@ def _steps(feature: Feature, naive: Collection[str]) -> str:
     return f"({value})::FLOAT::DOUBLE" if narrow else value
 
 
-def _text(feature: Feature, naive: Collection[str]) -> str:
+def _text(feature: Specification, naive: Collection[str]) -> str:
     if "text" in naive:
         return "lower(trim(raw))"
     return f"lower(nfc_normalize(trim(raw, {_quoted(BLANKS)})))" if feature.text == "folded" else "raw"
 
 
-def _coded(feature: Feature, naive: Collection[str]) -> str:
+def _coded(feature: Specification, naive: Collection[str]) -> str:
     if feature.categories:
         if "categories" in naive:
             return "number::DOUBLE"

@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.features.specification import Feature, fold
+from toolkit.features.specification import Specification, fold
 
 __all__ = ["compute"]
 
 
 def compute(
-    feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
+    feature: Specification, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
 ) -> pd.Series:
     """The feature's value at each request, in pandas.
 
     Parameters
     ----------
-    feature : Feature
+    feature : Specification
     events, requests : as `read_events` and `read_requests` give them
     naive : collection of str
         The decisions that are left to pandas' habits.
@@ -32,7 +32,7 @@ def compute(
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
     ...     "ts": pd.to_datetime(["2026-03-01 10:00Z", "2026-03-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-03-02 10:00Z"])})
-    >>> orders = Feature("f_orders", "amount", "count", days=7)
+    >>> orders = Specification("f_orders", "amount", "count", days=7)
     >>> tables = read_events(events, [orders]), read_requests(requests)
     >>> compute(orders, *tables).tolist(), compute(orders, *tables, naive={"edges"}).tolist()
     ([1.0], [2.0])
@@ -61,7 +61,7 @@ def compute(
     return found.reset_index(drop=True).rename(feature.name)
 
 
-def _bounds(feature: Feature, ts: pd.Series, naive: Collection[str]) -> tuple[pd.Series, pd.Series]:
+def _bounds(feature: Specification, ts: pd.Series, naive: Collection[str]) -> tuple[pd.Series, pd.Series]:
     length = pd.Timedelta(days=feature.days)
     if not feature.zone:
         return ts - length, ts
@@ -80,7 +80,7 @@ def _bounds(feature: Feature, ts: pd.Series, naive: Collection[str]) -> tuple[pd
     return moment(midnight - length), moment(midnight)
 
 
-def _aggregate(feature: Feature, inside: pd.DataFrame, naive: Collection[str]) -> pd.Series:
+def _aggregate(feature: Specification, inside: pd.DataFrame, naive: Collection[str]) -> pd.Series:
     by_row = inside.groupby("row_id")["x"]
     if feature.aggregate == "count":
         return by_row.count().astype(float)
@@ -103,7 +103,7 @@ def _aggregate(feature: Feature, inside: pd.DataFrame, naive: Collection[str]) -
     return by_row.agg(lambda values: _quantile(feature, np.sort(values.dropna().to_numpy())))
 
 
-def _quantile(feature: Feature, ordered: np.ndarray) -> float:
+def _quantile(feature: Specification, ordered: np.ndarray) -> float:
     n = len(ordered)
     if not n:
         return float("nan")
@@ -115,7 +115,7 @@ def _quantile(feature: Feature, ordered: np.ndarray) -> float:
     return float(below + (above - below) * (place - low))
 
 
-def _steps(feature: Feature, values: pd.Series, naive: Collection[str]) -> pd.Series:
+def _steps(feature: Specification, values: pd.Series, naive: Collection[str]) -> pd.Series:
     if feature.width is not None:
         values = values // feature.width if "division" in naive else np.floor(values / feature.width)
     if feature.log:
@@ -128,7 +128,7 @@ def _steps(feature: Feature, values: pd.Series, naive: Collection[str]) -> pd.Se
     return values.astype("float32").astype(float) if narrow else values
 
 
-def _texts(feature: Feature, inside: pd.DataFrame, naive: Collection[str]) -> pd.Series:
+def _texts(feature: Specification, inside: pd.DataFrame, naive: Collection[str]) -> pd.Series:
     ordered = inside.sort_values(["ts", "event_id"], kind="stable")
     latest = ordered.groupby("row_id")["x"].last().dropna().astype(object)
     if "text" in naive:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
-from toolkit.features.specification import Feature, fold
+from toolkit.features.specification import Specification, fold
 
 __all__ = ["SERVER_ZONE", "compute"]
 
@@ -24,13 +24,13 @@ SERVER_ZONE = "America/Los_Angeles"
 
 
 def compute(
-    feature: Feature, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
+    feature: Specification, events: pa.Table, requests: pd.DataFrame, naive: Collection[str] = ()
 ) -> pd.Series:
     """The feature's value at each request, in plain Python.
 
     Parameters
     ----------
-    feature : Feature
+    feature : Specification
     events, requests : as `read_events` and `read_requests` give them
     naive : collection of str
         The decisions that are left to Python's habits.
@@ -41,7 +41,7 @@ def compute(
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [200.0, 400.0],
     ...     "ts": pd.to_datetime(["2026-03-01 10:00Z", "2026-03-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-03-03 10:00Z"])})
-    >>> spread = Feature("f_spread", "amount", "std", days=7)
+    >>> spread = Specification("f_spread", "amount", "std", days=7)
     >>> tables = read_events(events, [spread]), read_requests(requests)
     >>> compute(spread, *tables).round(1).tolist(), compute(spread, *tables, naive={"ddof"}).tolist()
     ([141.4], [100.0])
@@ -70,7 +70,7 @@ def compute(
     return pd.Series(found, name=feature.name, dtype=float if feature.is_number else object)
 
 
-def _bounds(feature: Feature, at: datetime, naive: Collection[str]) -> tuple[datetime, datetime]:
+def _bounds(feature: Specification, at: datetime, naive: Collection[str]) -> tuple[datetime, datetime]:
     length = timedelta(days=feature.days)
     if not feature.zone:
         return at - length, at
@@ -85,12 +85,14 @@ def _bounds(feature: Feature, at: datetime, naive: Collection[str]) -> tuple[dat
     return midnight(first), midnight(today)
 
 
-def _within(feature: Feature, ts: datetime, begins: datetime, ends: datetime, naive: Collection[str]) -> bool:
+def _within(
+    feature: Specification, ts: datetime, begins: datetime, ends: datetime, naive: Collection[str]
+) -> bool:
     first, last = tuple("[)" if "edges" in naive else feature.edges)
     return (begins <= ts if first == "[" else begins < ts) and (ts <= ends if last == "]" else ts < ends)
 
 
-def _number(feature: Feature, xs: list[float], naive: Collection[str]) -> float:
+def _number(feature: Specification, xs: list[float], naive: Collection[str]) -> float:
     if feature.aggregate == "count":
         value = float(len(xs))
     elif not xs:
@@ -113,7 +115,7 @@ def _undefined(xs: list[float]) -> bool:
     return any(math.isnan(x) for x in xs)
 
 
-def _spread(feature: Feature, xs: list[float]) -> float:
+def _spread(feature: Specification, xs: list[float]) -> float:
     n = len(xs)
     if n <= feature.ddof or _undefined(xs):
         return math.nan
@@ -121,7 +123,7 @@ def _spread(feature: Feature, xs: list[float]) -> float:
     return math.sqrt((n * squares - total * total) / (n * (n - feature.ddof)))
 
 
-def _quantile(feature: Feature, ordered: list[float], naive: Collection[str]) -> float:
+def _quantile(feature: Specification, ordered: list[float], naive: Collection[str]) -> float:
     n = len(ordered)
     if "quantile" in naive:
         return ordered[min(int(feature.q * n), n - 1)]
@@ -133,7 +135,7 @@ def _quantile(feature: Feature, ordered: list[float], naive: Collection[str]) ->
     return below + (above - below) * (place - low)
 
 
-def _steps(feature: Feature, value: float, naive: Collection[str]) -> float:
+def _steps(feature: Specification, value: float, naive: Collection[str]) -> float:
     if feature.width is not None:
         value = float(value // feature.width if "division" in naive else math.floor(value / feature.width))
     if feature.log:
@@ -147,7 +149,7 @@ def _steps(feature: Feature, value: float, naive: Collection[str]) -> float:
     return value
 
 
-def _text(feature: Feature, kept: list[str], naive: Collection[str], places: dict[str, int]) -> Any:
+def _text(feature: Specification, kept: list[str], naive: Collection[str], places: dict[str, int]) -> Any:
     if not kept:
         return feature.if_empty if "empty" not in naive else None
     text = kept[-1]

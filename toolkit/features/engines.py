@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from toolkit.features import engine_duckdb, engine_pandas, engine_python
-from toolkit.features.specification import DECISIONS, Feature, read_events, read_requests
+from toolkit.features.specification import DECISIONS, Specification, read_events, read_requests
 from toolkit.rules import one_of
 
 __all__ = ["ENGINES", "HABITS", "compute", "disagreements", "golden_rows", "variants"]
@@ -48,13 +48,13 @@ HABITS: dict[str, dict[str, str]] = {
 
 
 def compute(
-    features: Sequence[Feature], events: Any, requests: Any, *, engine: str, naive: Collection[str] = ()
+    features: Sequence[Specification], events: Any, requests: Any, *, engine: str, naive: Collection[str] = ()
 ) -> pd.DataFrame:
     """The features' values at each request, by one engine: `row_id` and a column each.
 
     Parameters
     ----------
-    features : sequence of Feature
+    features : sequence of Specification
     events : frame
         `event_id`, `entity_id`, `ts` and the features' columns.
     requests : frame
@@ -75,7 +75,7 @@ def compute(
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
     ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-05-08 10:00Z"])})
-    >>> orders = [Feature("f_orders", "amount", "count", days=7)]
+    >>> orders = [Specification("f_orders", "amount", "count", days=7)]
     >>> [int(compute(orders, events, requests, engine=e, naive={"edges"})["f_orders"][0]) for e in ENGINES]
     [1, 2, 2]
     """
@@ -90,7 +90,7 @@ def compute(
     return pd.DataFrame({"row_id": asked["row_id"], **columns})
 
 
-def variants(feature: Feature, events: Any, requests: Any) -> dict[str, pd.Series]:
+def variants(feature: Specification, events: Any, requests: Any) -> dict[str, pd.Series]:
     """What the feature would be by each habit that an engine has for it, where that isn't as specified.
 
     Returns
@@ -104,7 +104,7 @@ def variants(feature: Feature, events: Any, requests: Any) -> dict[str, pd.Serie
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
     ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-05-08 10:00Z"])})
-    >>> list(variants(Feature("f_orders", "amount", "count", days=7), events, requests))
+    >>> list(variants(Specification("f_orders", "amount", "count", days=7), events, requests))
     ['edges (pandas)']
     """
     table, asked = _tables([feature], events, requests)
@@ -125,7 +125,7 @@ def variants(feature: Feature, events: Any, requests: Any) -> dict[str, pd.Serie
     }
 
 
-def disagreements(features: Sequence[Feature], events: Any, requests: Any) -> pd.DataFrame:
+def disagreements(features: Sequence[Specification], events: Any, requests: Any) -> pd.DataFrame:
     """What each engine makes by its habit of one request where they differ, a row a decision.
 
     The request is one on which the most engines stray from the specification and from each other; a decision
@@ -141,7 +141,7 @@ def disagreements(features: Sequence[Feature], events: Any, requests: Any) -> pd
     >>> events = pd.DataFrame({"event_id": [1, 2], "entity_id": [7, 7], "amount": [250.0, 350.0],
     ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": pd.to_datetime(["2026-05-08 10:00Z"])})
-    >>> told = disagreements([Feature("f_orders", "amount", "count", days=7)], events, requests)
+    >>> told = disagreements([Specification("f_orders", "amount", "count", days=7)], events, requests)
     >>> told.to_dict("records")
     [{'decision': 'edges', 'feature': 'f_orders', 'pandas': '1', 'DuckDB': '2', 'Python': '2', 'specified': '2'}]
     """
@@ -173,7 +173,7 @@ def _told(value: Any) -> str:
     return "missing" if pd.isna(value) else f"{value:.10g}"
 
 
-def golden_rows(feature: Feature, events: Any, requests: Any) -> pd.DataFrame:
+def golden_rows(feature: Specification, events: Any, requests: Any) -> pd.DataFrame:
     """The fewest requests found on which every habit that ever differs from the specification does.
 
     Chosen greedily: each next row exposes the most habits that none before it did.
@@ -190,7 +190,7 @@ def golden_rows(feature: Feature, events: Any, requests: Any) -> pd.DataFrame:
     ...     "ts": pd.to_datetime(["2026-05-01 10:00Z", "2026-05-02 10:00Z"])})
     >>> requests = pd.DataFrame({"row_id": [1, 2], "entity_id": [7, 7],
     ...     "ts": pd.to_datetime(["2026-05-05 10:00Z", "2026-05-08 10:00Z"])})
-    >>> golden_rows(Feature("f_orders", "amount", "count", days=7), events, requests)["row_id"].tolist()
+    >>> golden_rows(Specification("f_orders", "amount", "count", days=7), events, requests)["row_id"].tolist()
     [2]
     """
     table, asked = _tables([feature], events, requests)
@@ -209,7 +209,7 @@ def golden_rows(feature: Feature, events: Any, requests: Any) -> pd.DataFrame:
     return golden.reset_index(drop=True)
 
 
-def _tables(features: Sequence[Feature], events: Any, requests: Any) -> tuple[pa.Table, pd.DataFrame]:
+def _tables(features: Sequence[Specification], events: Any, requests: Any) -> tuple[pa.Table, pd.DataFrame]:
     table, asked = read_events(events, features), read_requests(requests)
     texts = [
         pa.types.is_string(table["entity_id"].type) or pa.types.is_large_string(table["entity_id"].type),

@@ -15,7 +15,7 @@ import pyarrow as pa
 from toolkit.frames import read_columns
 from toolkit.rules import count, number, one_of, share
 
-__all__ = ["AGGREGATES", "DECISIONS", "EDGES", "Feature", "fold", "read_events", "read_requests"]
+__all__ = ["AGGREGATES", "DECISIONS", "EDGES", "Specification", "fold", "read_events", "read_requests"]
 
 NUMBERS = ("count", "sum", "mean", "std", "quantile")
 AGGREGATES = (*NUMBERS, "latest")
@@ -43,7 +43,7 @@ _LARGEST = 2**53
 
 
 @dataclass(frozen=True)
-class Feature:
+class Specification:
     """One feature of an entity as of a moment: an aggregate of a column of its events, and every decision.
 
     Parameters
@@ -93,10 +93,10 @@ class Feature:
 
     Examples
     --------
-    >>> orders = Feature("f_orders", "amount", "count", days=7)
+    >>> orders = Specification("f_orders", "amount", "count", days=7)
     >>> orders.decisions
     ('missing', 'empty', 'edges', 'day', 'float32')
-    >>> Feature("f_spend", "amount", "average", days=7)
+    >>> Specification("f_spend", "amount", "average", days=7)
     Traceback (most recent call last):
     ValueError: aggregate: got 'average'; it must be one of count, sum, mean, std, quantile, latest
     """
@@ -230,14 +230,14 @@ def fold(text: str) -> str:
     return "".join(letters)
 
 
-def read_events(events: Any, features: Sequence[Feature], *, name: str = "events") -> pa.Table:
+def read_events(events: Any, features: Sequence[Specification], *, name: str = "events") -> pa.Table:
     """The events as one Arrow table, null and NaN kept apart, refused where they don't fit the features.
 
     Parameters
     ----------
     events : frame
         One row an event: `event_id`, `entity_id`, `ts`, and the features' columns.
-    features : sequence of Feature
+    features : sequence of Specification
     name : str
         What errors call the frame.
 
@@ -251,7 +251,7 @@ def read_events(events: Any, features: Sequence[Feature], *, name: str = "events
     --------
     >>> events = pd.DataFrame({"event_id": [1], "entity_id": [7], "amount": [250.0],
     ...     "ts": pd.to_datetime(["2026-03-01 10:00Z"])})
-    >>> read_events(events, [Feature("f_orders", "amount", "count", days=7)]).column_names
+    >>> read_events(events, [Specification("f_orders", "amount", "count", days=7)]).column_names
     ['event_id', 'entity_id', 'ts', 'amount']
     """
     kinds: dict[str, bool] = {}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from toolkit.auc import auc
 from toolkit.features.engines import compute
 from toolkit.features.mismatch_types import differs
-from toolkit.features.specification import Feature, read_events, read_requests
+from toolkit.features.specification import Specification, read_events, read_requests
 from toolkit.world.policies import fit_logistic
 
 __all__ = ["CODES", "DISCREPANCIES", "Discrepancy", "Model", "TwoEngines", "two_engines"]
@@ -59,7 +59,7 @@ class Discrepancy:
     column : str
     engine, decision : str
         Whose habit in what serving follows; or, with `served_as`, nobody's.
-    served_as : Feature or None
+    served_as : Specification or None
         The feature that serving computes instead.
     """
 
@@ -67,18 +67,18 @@ class Discrepancy:
     column: str
     engine: str
     decision: str = ""
-    served_as: Feature | None = None
+    served_as: Specification | None = None
 
 
 _FEATURES = (
-    Feature("f_seller", "seller", "latest", days=60),
-    Feature("f_average", "amount", "mean", days=14, empty=0.0),
-    Feature("f_yesterday", "amount", "count", days=1, zone="Europe/Berlin"),
-    Feature("f_week", "amount", "count", days=7),
-    Feature("f_place", "place", "latest", days=60, holds_text=True, categories=PLACES),
-    Feature("f_spend", "amount", "sum", days=30, log="e", digits=6, empty=0.0),
-    Feature("f_price", "price", "mean", days=30, empty=0.0),
-    Feature("f_city", "city", "latest", days=60, holds_text=True, categories=tuple(CITIES)),
+    Specification("f_seller", "seller", "latest", days=60),
+    Specification("f_average", "amount", "mean", days=14, empty=0.0),
+    Specification("f_yesterday", "amount", "count", days=1, zone="Europe/Berlin"),
+    Specification("f_week", "amount", "count", days=7),
+    Specification("f_place", "place", "latest", days=60, holds_text=True, categories=PLACES),
+    Specification("f_spend", "amount", "sum", days=30, log="e", digits=6, empty=0.0),
+    Specification("f_price", "price", "mean", days=30, empty=0.0),
+    Specification("f_city", "city", "latest", days=60, holds_text=True, categories=tuple(CITIES)),
 )
 # The columns whose numbers are names: the model looks up what it learnt of each.
 CODES = ("f_seller", "f_place", "f_city")
@@ -147,7 +147,7 @@ class TwoEngines:
     model: Model = field(repr=False)
 
     @property
-    def features(self) -> tuple[Feature, ...]:
+    def features(self) -> tuple[Specification, ...]:
         """The specification."""
         return _FEATURES
 
