@@ -1,5 +1,7 @@
 """Chapters that run side by side: each in its folder, and one that raises stops no other."""
 
+import asyncio
+
 import nbformat
 
 from toolkit.publish.execution import execute
@@ -24,3 +26,13 @@ def test_each_runs_in_its_own_folder_and_one_that_raises_stops_no_other(tmp_path
     assert list(failed) == [bad]
     assert "no such table" in str(failed[bad])
     assert [done[path].cells[0].outputs[0].text for path in good] == ["one hello\n", "two hello\n"]
+
+
+def test_it_may_be_called_where_an_event_loop_is_running(tmp_path):
+    path, told = notebook(tmp_path / "chapter.ipynb", "1"), []
+
+    async def caller():
+        return execute([path], {}, lambda path, *_: told.append(path))
+
+    assert asyncio.run(caller()) == {}
+    assert told == [path]

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def execute(
     environment
         Variables to set in their kernels.
     done
-        Called in this process with path, executed notebook and seconds, as each one ends well.
+        Called with path, executed notebook and seconds, as each one ends well; never two at once.
 
     Returns
     -------
@@ -41,7 +42,9 @@ def execute(
     >>> execute([], {}, print)
     {}
     """
-    return asyncio.run(_execute(paths, environment, done))
+    # In a thread of its own: where a notebook or a browser test calls, an event loop is running already.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, _execute(paths, environment, done)).result()
 
 
 async def _execute(
