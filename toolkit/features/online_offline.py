@@ -13,7 +13,8 @@ import pandas as pd
 from toolkit.attribution import shapley
 from toolkit.auc import auc
 from toolkit.features.areas import auc_change
-from toolkit.features.mismatch_types import Mismatch, differs, mismatch_type
+from toolkit.features.differences import differs
+from toolkit.features.mismatch_types import Mismatch, mismatch_type
 from toolkit.features.rates import Rate, wilson
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
