@@ -144,9 +144,9 @@ def test_a_folder_that_is_gone_is_an_error_and_not_an_empty_store(tmp_path):
     store = open_store(f"parquet://{tmp_path / 'store'}", TYPED)
     store.put([rate(0.1)])
     (tmp_path / "store").rename(tmp_path / "elsewhere")
-    with pytest.raises(StoreUnavailable, match="couldn't read: .*No such file or directory"):
+    with pytest.raises(StoreUnavailable, match=r"couldn't read: .*No such file or directory"):
         store.get_many(["a"], ["f_rate"], now=NOON)
-    with pytest.raises(StoreUnavailable, match="couldn't put rows: .*No such file or directory"):
+    with pytest.raises(StoreUnavailable, match=r"couldn't put rows: .*No such file or directory"):
         store.put([rate(0.2)])
     (tmp_path / "elsewhere").rename(tmp_path / "store")
     assert store.get_many(["a"], ["f_rate"], now=NOON)["a"]["f_rate"].value == 0.1
