@@ -140,6 +140,23 @@ def test_two_writers_of_one_folder_never_replace_each_other_s_file(tmp_path, mon
     one.close(), other.close()
 
 
+def test_a_put_between_the_reads_of_two_features_is_seen_in_both_or_in_none(store, monkeypatch, tmp_path):
+    def put(number):
+        flag = Row("a", "f_flag", number > 1, NOON, NOON)
+        store.put([rate(float(number)), flag])
+
+    put(1)
+    read = type(store)._read
+
+    def and_put(self, *args):
+        put(2)
+        return read(self, *args)
+
+    monkeypatch.setattr(type(store), "_read", and_put)
+    seen = store.get_many(["a"], ["f_rate", "f_flag"], now=NOON)["a"]
+    assert [reading.value for reading in seen.values()] == [1.0, False]
+
+
 def test_a_folder_that_is_gone_is_an_error_and_not_an_empty_store(tmp_path):
     store = open_store(f"parquet://{tmp_path / 'store'}", TYPED)
     store.put([rate(0.1)])
