@@ -178,6 +178,10 @@ GOOD = rows(np.arange(40) < 5, np.arange(40))
             lambda: default_rate(GOOD, GOOD, feature="f_rate", cluster=["a", "b", "c"]),
             "cluster: got .* one column or two",
         ),
+        (
+            lambda: default_rate(GOOD.assign(item_id="a"), GOOD, feature="f_rate"),
+            "item_id: got .* in serving and int64 in train; a key must be of one kind",
+        ),
         (lambda: default_rate(GOOD, GOOD, feature="f_rate", default=np.nan), "default: got nan"),
         (
             lambda: default_rate(GOOD, GOOD, feature="f_rate", ages=[7, 1]),

@@ -89,6 +89,16 @@ def test_details_tell_the_constant():
     assert detail(*PAIRS["cut"]) == "at 8 letters"
 
 
+def test_a_column_of_one_value_is_a_default_and_no_limit():
+    for value in (np.inf, -np.inf, 0.0, 1e6):
+        assert mismatch_type(pd.Series(value, index=VALUE.index), VALUE).type == "default"
+
+
+def test_a_factor_of_nearly_1_is_no_scale():
+    assert mismatch_type(VALUE * (1 + 1e-5), VALUE).type == "other"
+    assert mismatch_type(VALUE * 1.001, VALUE).type == "scale"
+
+
 def test_a_habit_that_reproduces_the_column_gives_its_name():
     served = PAIRS["other"][0]
     told = mismatch_type(served, VALUE, variants={"shuffled": served, "doubled": 2 * VALUE})

@@ -101,6 +101,12 @@ def default_rate(
         frame["default"] = (value.isna() if default is None else value.isna() | (value == default)).astype(
             float
         )
+    for name in dict.fromkeys([entity, *cluster]):
+        kinds = {table: frame[name].dtype for table, frame in frames.items()}
+        if len({pd.api.types.is_numeric_dtype(kind) for kind in kinds.values()}) > 1:
+            raise ValueError(
+                f"{name}: got {kinds['serving']} in serving and {kinds['train']} in train; a key must be of one kind"
+            )
     both = pd.concat(frames, names=["table"]).reset_index("table").reset_index(drop=True)
     in_serving = (both["table"] == "serving").to_numpy()
     rates = {name: float(frame["default"].mean()) for name, frame in frames.items()}

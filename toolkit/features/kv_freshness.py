@@ -168,6 +168,11 @@ def served_times(
     if told.empty:
         raise ValueError(f"feature: got {feature!r}, version {version}; history has no row of it")
     told = told.rename(columns={"entity_id": entity, "value": column})[[entity, column, "event_ts"]]
+    kinds = rows[entity].dtype, told[entity].dtype
+    if len({pd.api.types.is_numeric_dtype(kind) for kind in kinds}) > 1:
+        raise ValueError(
+            f"{entity}: got {kinds[0]} in serving and {kinds[1]} in history; a key must be of one kind"
+        )
     # One unit of time, as merge_asof wants it.
     asked = rows.assign(ts=rows["ts"].astype("datetime64[us, UTC]")).reset_index()
     told = told.assign(ts=told["event_ts"].astype("datetime64[us, UTC]")).drop(columns="event_ts")

@@ -162,7 +162,8 @@ def _of_any(s: pd.Series, r: pd.Series, unequal: np.ndarray) -> Iterator[tuple[s
     others = r[unequal & there]
     if others.nunique() < 2 and not others.isna().all():
         return  # one value for one other: an offset or a mapping
-    if kind_of(s) == "numbers" and kind_of(r) == "numbers" and others.notna().all():
+    # Where every row is at the limit, it is none.
+    if kind_of(s) == "numbers" and kind_of(r) == "numbers" and others.notna().all() and s.min() < s.max():
         if usual == s.max() and (others > usual).all():
             yield "clipped", f"at most {usual:g}", there
         if usual == s.min() and (others < usual).all():
