@@ -207,7 +207,7 @@ def is_unicode(text: str) -> bool:
 
     Examples
     --------
-    >>> is_unicode("Z\u00fcrich"), is_unicode("\ud83d")
+    >>> is_unicode("Zürich"), is_unicode(chr(0xD83D))
     (True, False)
     """
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -151,6 +151,7 @@ def open_store(url: str, features: Iterable[Feature], *, settings: StoreSettings
 
     Examples
     --------
+    >>> from datetime import UTC
     >>> noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
     >>> store = open_store("sqlite://:memory:", [Feature("f_rate")])
     >>> store.put([Row("item 7", "f_rate", 0.25, event_ts=noon, available_ts=noon + timedelta(hours=1))])
@@ -184,6 +185,7 @@ def rows_of(history: Any) -> list[Row]:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> noon = pd.Timestamp("2026-03-02 12:00", tz="UTC")
     >>> history = pd.DataFrame({"entity_id": [7], "feature": ["f_rate"], "event_ts": [noon],
     ...     "available_ts": [noon], "value": [0.25], "version": [1]})
