@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolkit.features.differences import as_numbers, differs, kind_of
+from toolkit.features.differences import as_numbers, differs, kind_of, one_kind
 
 VALUE = pd.Series([0.5, 1.5])
 TS = pd.Series(pd.date_range("2026-03-01", periods=3, freq="h", tz="UTC"))
@@ -49,3 +49,13 @@ def test_a_column_without_a_value_goes_with_any_kind():
 def test_columns_of_other_lengths_are_refused():
     with pytest.raises(ValueError, match="served: got 1 rows and 2 recomputed"):
         differs(VALUE[:1], VALUE)
+
+
+def test_keys_of_two_kinds_are_refused_with_their_tables():
+    text, naive = pd.Series(["a"], name="k"), TS.dt.tz_localize(None).rename("k")
+    one_kind(text, pd.Series(["b"], name="k", dtype=object), sides=("a", "b"))
+    for left, right in ((text, VALUE.rename("k")), (naive, TS), (naive, text)):
+        with pytest.raises(
+            ValueError, match=r"k: got .* in serving and .* in train; a key must be of one kind"
+        ):
+            one_kind(left.rename("k"), right, sides=("serving", "train"))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from toolkit.features.differences import one_kind
 from toolkit.features.rates import wilson
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
@@ -102,11 +103,7 @@ def default_rate(
             float
         )
     for name in dict.fromkeys([entity, *cluster]):
-        kinds = {table: frame[name].dtype for table, frame in frames.items()}
-        if len({pd.api.types.is_numeric_dtype(kind) for kind in kinds.values()}) > 1:
-            raise ValueError(
-                f"{name}: got {kinds['serving']} in serving and {kinds['train']} in train; a key must be of one kind"
-            )
+        one_kind(frames["serving"][name], frames["train"][name], sides=("serving", "train"))
     both = pd.concat(frames, names=["table"]).reset_index("table").reset_index(drop=True)
     in_serving = (both["table"] == "serving").to_numpy()
     rates = {name: float(frame["default"].mean()) for name, frame in frames.items()}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from toolkit.rules import number
 
-__all__ = ["as_numbers", "differs", "kind_of"]
+__all__ = ["as_numbers", "differs", "kind_of", "one_kind"]
 
 
 def differs(served: pd.Series, recomputed: pd.Series, *, rtol: float = 1e-9) -> np.ndarray:
@@ -102,3 +102,31 @@ def as_numbers(values: pd.Series) -> np.ndarray:
     if array.dtype.kind in "iu":
         return array
     return array.astype(float)
+
+
+def one_kind(left: pd.Series, right: pd.Series, *, sides: tuple[str, str]) -> None:
+    """Refuse a key that two tables hold as different kinds, of which no value would equal another.
+
+    Kinds are numbers, times with a zone, times without one, and all else.
+
+    Raises
+    ------
+    ValueError
+        If they are of different kinds; it names the key, its types and the tables, `sides`.
+
+    Examples
+    --------
+    >>> one_kind(pd.Series([7], name="item_id"), pd.Series([7.0], name="item_id"), sides=("serving", "train"))
+    """
+    if _key_kind(left) != _key_kind(right):
+        raise ValueError(
+            f"{left.name}: got {left.dtype} in {sides[0]} and {right.dtype} in {sides[1]}; a key must be of one kind"
+        )
+
+
+def _key_kind(values: pd.Series) -> str:
+    if pd.api.types.is_numeric_dtype(values):
+        return "numbers"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "times" if values.dt.tz is not None else "times without a zone"
+    return "other"

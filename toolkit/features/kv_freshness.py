@@ -11,6 +11,7 @@ from scipy.special import expit
 from scipy.stats import t as student
 
 from toolkit.features.default_rate import clustered_error
+from toolkit.features.differences import one_kind
 from toolkit.features.rates import wilson
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
@@ -168,11 +169,7 @@ def served_times(
     if told.empty:
         raise ValueError(f"feature: got {feature!r}, version {version}; history has no row of it")
     told = told.rename(columns={"entity_id": entity, "value": column})[[entity, column, "event_ts"]]
-    kinds = rows[entity].dtype, told[entity].dtype
-    if len({pd.api.types.is_numeric_dtype(kind) for kind in kinds}) > 1:
-        raise ValueError(
-            f"{entity}: got {kinds[0]} in serving and {kinds[1]} in history; a key must be of one kind"
-        )
+    one_kind(rows[entity], told[entity], sides=("serving", "history"))
     # One unit of time, as merge_asof wants it.
     asked = rows.assign(ts=rows["ts"].astype("datetime64[us, UTC]")).reset_index()
     told = told.assign(ts=told["event_ts"].astype("datetime64[us, UTC]")).drop(columns="event_ts")

@@ -13,7 +13,7 @@ import pandas as pd
 from toolkit.attribution import shapley
 from toolkit.auc import auc
 from toolkit.features.areas import auc_change
-from toolkit.features.differences import differs
+from toolkit.features.differences import differs, one_kind
 from toolkit.features.mismatch_types import Mismatch, mismatch_type
 from toolkit.features.rates import Rate, wilson
 from toolkit.finding import Finding, figure
@@ -260,12 +260,7 @@ def _paired(
             )
             raise ValueError(f"{other}: got no such column in serving or recomputed{hint}")
     for key in keys:
-        kinds = [_key_kind(side[key]) for side in (served, right)]
-        if kinds[0] != kinds[1]:
-            raise ValueError(
-                f"{key}: got {served[key].dtype} in serving and {right[key].dtype} in recomputed; a key must be "
-                "of one kind"
-            )
+        one_kind(served[key], right[key], sides=("serving", "recomputed"))
     right = right.assign(**{"place in recomputed": np.arange(len(right))})
     left = served.rename(columns={name: f"s:{name}" for name in names})
     # The label and the unit are taken from the recomputed side, where both have them.
@@ -276,15 +271,6 @@ def _paired(
             f"{', '.join(keys)}: got no row on both sides, of {len(served):,} served and {len(right):,} recomputed"
         )
     return _Pairs(rows, len(served) - len(rows), len(right) - len(rows))
-
-
-def _key_kind(values: pd.Series) -> str:
-    """Keys of one kind can be told equal or not."""
-    if pd.api.types.is_numeric_dtype(values):
-        return "numbers"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return "times" if values.dt.tz is not None else "times without a zone"
-    return "other"
 
 
 def _variants(
