@@ -126,6 +126,7 @@ def test_a_value_that_fits_becomes_a_plain_one(value, dtype, expected):
         (2**53 + 1, "float64"),
         (10**400, "float64"),
         (3.5e38, "float32"),
+        (-3.5e38, "float32"),
         (1.0, "int64"),
         (2**63, "int64"),
         (1, "bool"),
@@ -152,6 +153,7 @@ def test_a_value_that_doesn_t_fit_is_refused_by_name_value_and_rule(value, dtype
             lambda: encode(1e39, "float32", dtype="float64"),
             r"value: got 1e\+39; it is beyond what a float32 holds",
         ),
+        (lambda: encode(-1e39, "float32", dtype="float64"), r"value: got -1e\+39; it is beyond"),
         (
             lambda: encode(1, "pickle", dtype="int64"),
             "codec: got 'pickle'; it must be one of json, float32, msgpack",

@@ -6,7 +6,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import kstest
 
-from toolkit.features.default_rate import clustered_error, default_rate
+from toolkit.features.default_rate import clustered_error, default_rate, share_difference
 
 DAY = pd.Timestamp("2026-03-02", tz="UTC")
 
@@ -17,18 +17,20 @@ def rows(missing, items, *, users=None, value=-1.5, day=0.0):
     return made.assign(ts=DAY + pd.to_timedelta(day, unit="D"))
 
 
-def simulated(rng, *, more=0.0, keys=80, users=0):
-    """Keys of very different traffic, each with a chance of its own to be missing in both tables."""
+def drawn(rng, *, more=0.0, keys=80, users=0):
+    """Rows of keys of very different traffic, each with a chance of its own to be missing in both tables."""
     weight = rng.gamma(0.7, size=keys)
     chance = rng.beta(2, 8, size=keys)
     whim = rng.beta(2, 8, size=max(users, 1))
-    made = []
-    for table, extra in (("serving", more), ("train", 0.0)):
-        n = 1_200 if table == "serving" else 800
-        item, user = rng.choice(keys, n, p=weight / weight.sum()), rng.integers(0, max(users, 1), n)
-        rate = (chance[item] + whim[user]) / 2 if users else chance[item]
-        made.append(rows(rng.random(n) < rate + extra, item, users=user))
-    return made
+    served = np.arange(2_000) < 1_200
+    item, user = rng.choice(keys, 2_000, p=weight / weight.sum()), rng.integers(0, max(users, 1), 2_000)
+    rate = (chance[item] + whim[user]) / 2 if users else chance[item]
+    return rng.random(2_000) < rate + more * served, item, user, served
+
+
+def simulated(rng, **settings):
+    hits, item, user, served = drawn(rng, **settings)
+    return [rows(hits[here], item[here], users=user[here]) for here in (served, ~served)]
 
 
 def test_the_difference_and_its_interval_are_those_of_independent_rows_where_each_has_its_own_key():
@@ -111,20 +113,42 @@ def test_fewer_than_in_training_is_said_too():
     assert "training misses more than serving does" in finding.verdict
 
 
-@pytest.mark.slow
+def test_it_tells_the_difference_of_shares_of_its_rows():
+    serving, train = simulated(np.random.default_rng(4), more=0.1, users=60)
+    for cluster in (["item_id"], ["item_id", "user_id"]):
+        finding = default_rate(serving, train, feature="f_rate", cluster=cluster)
+        both = pd.concat([serving, train])
+        told = share_difference(
+            both["f_rate"] == 0, np.arange(len(both)) < len(serving), [both[name] for name in cluster]
+        )
+        assert (finding.estimate, *finding.ci, finding.se, finding.p, finding.n_clusters) == told
+
+
 @pytest.mark.parametrize(("more", "users"), [(0.0, 0), (0.15, 0), (0.0, 60)])
 def test_its_intervals_cover_and_its_p_is_uniform_where_nothing_differs(more, users):
     rng = np.random.default_rng(2)
-    inside, runs, chances = 0, 200, []
-    cluster = ["item_id", "user_id"] if users else ["item_id"]
+    inside, runs, chances = 0, 800, []
     for _ in range(runs):
-        finding = default_rate(*simulated(rng, more=more, users=users), feature="f_rate", cluster=cluster)
-        inside += finding.ci[0] <= more <= finding.ci[1]
-        chances.append(finding.p)
+        hits, item, user, served = drawn(rng, more=more, users=users)
+        told = share_difference(hits, served, [item, user] if users else [item])
+        inside += told.low <= more <= told.high
+        chances.append(told.p)
     # Two and a half standard errors of the simulation around 93% to 97%.
-    assert 0.93 - 0.038 < inside / runs < 0.97 + 0.028
+    assert 0.93 - 0.022 < inside / runs < 0.97 + 0.016
     if not more:
         assert kstest(chances, "uniform").pvalue > 0.005
+
+
+def test_where_each_table_is_all_alike_the_interval_isn_t_a_point():
+    finding = default_rate(rows(True, np.arange(20)), rows(False, np.arange(100, 150)), feature="f_rate")
+    assert finding.estimate == 1
+    # All of 20 keys, none of 50: at least .025^(1/20), at most 1 - .025^(1/50).
+    assert finding.ci == pytest.approx((0.025 ** (1 / 20) - (1 - 0.025 ** (1 / 50)), 1.0))
+    assert finding.p == 2 * 0.5**20
+    few = default_rate(rows(True, np.arange(2)), rows(False, np.arange(10, 12)), feature="f_rate")
+    assert few.p == 0.5
+    always = default_rate(rows(True, np.arange(20)), rows(True, np.arange(100, 150)), feature="f_rate")
+    assert (always.ci, always.p) == (pytest.approx((-(1 - 0.025 ** (1 / 20)), 1 - 0.025 ** (1 / 50))), 1.0)
 
 
 @pytest.mark.parametrize("convert", [pl.from_pandas, duckdb.from_df])
@@ -153,6 +177,10 @@ GOOD = rows(np.arange(40) < 5, np.arange(40))
         (
             lambda: default_rate(GOOD, GOOD, feature="f_rate", cluster=["a", "b", "c"]),
             "cluster: got .* one column or two",
+        ),
+        (
+            lambda: default_rate(GOOD.assign(item_id="a"), GOOD, feature="f_rate"),
+            "item_id: got .* in serving and int64 in train; a key must be of one kind",
         ),
         (lambda: default_rate(GOOD, GOOD, feature="f_rate", default=np.nan), "default: got nan"),
         (

@@ -152,3 +152,22 @@ def test_unknown_engines_decisions_and_features_are_refused():
         compute(FEATURES, events, requests.assign(entity_id="a"), engine="pandas")
     with pytest.raises(ValueError, match=r"events: got columns .* it must have price"):
         compute([Specification("f", "price", "sum", days=1)], events, requests, engine="pandas")
+    with pytest.raises(
+        ValueError, match=r"entity_id: got double in requests and int64 in events, which can't hold"
+    ):
+        compute(FEATURES, events, requests.assign(entity_id=0.5), engine="pandas")
+
+
+def test_ids_kept_as_categories_are_the_texts_that_they_stand_for():
+    orders = [Specification("f_orders", "amount", "count", days=7)]
+    noon = pd.Timestamp("2026-05-08 12:00Z")
+    events = pd.DataFrame({"event_id": [1, 2], "entity_id": ["a", "b"], "amount": [1.0, 2.0], "ts": noon})
+    requests = pd.DataFrame({"row_id": [1, 2], "entity_id": ["b", "c"], "ts": noon + pd.Timedelta(days=1)})
+    for engine in ENGINES:
+        told = compute(
+            orders,
+            events.astype({"entity_id": "category"}),
+            requests.astype({"entity_id": "category"}),
+            engine=engine,
+        )
+        assert told["f_orders"].tolist() == [1, 0]

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 from scipy.stats import kstest
+from scipy.stats import t as student
 
 from toolkit.features.kv_freshness import kv_freshness, served_times
 
@@ -43,6 +44,10 @@ def test_ages_and_shares_by_hand():
     # A mean of three independent rows, whose fourth says nothing: t with three clusters' degrees beside it.
     assert finding.se == pytest.approx(np.sqrt(np.var([1, 5, 30]) / 3 * 4 / 3))
     assert finding.p is None
+    # Exactly so old isn't older.
+    assert kv_freshness(frame, served_ts="f_ts", y=None, limit=5).table["value"].iloc[1] == pytest.approx(
+        1 / 3
+    )
     assert kv_freshness(frame, served_ts="f_ts", y=None, limit=3).table["value"].iloc[1] == pytest.approx(
         2 / 3
     )
@@ -58,6 +63,19 @@ def test_the_residual_is_what_unknown_items_earn_less_than_their_score_says():
     assert residual["low"] < true < residual["high"]
     assert finding.p < 1e-6
     assert "With the default, items do worse than their score says, by 0.2" in finding.verdict
+
+
+def test_shares_have_the_interval_of_wilson_and_a_share_of_none_isn_t_a_point():
+    frame, _ = log(np.random.default_rng(5), default_share=0.0)
+    table = kv_freshness(frame, served_ts="f_ts", limit=1e6).table.set_index("what")
+    items = frame["item_id"].nunique()
+    for what in ("older than 1e+06 h", "default share"):
+        # None of so many clusters, by hand with t's quantile: q^2 / (n + q^2).
+        q = student.isf(0.025, items - 1)
+        assert table.loc[what].tolist() == pytest.approx([0, 0, q**2 / (items + q**2)])
+    one = frame.assign(f_ts=frame["f_ts"].where(frame["item_id"] == 1))
+    share = kv_freshness(one, served_ts="f_ts", y=None).table.iloc[1]
+    assert np.isnan([share["low"], share["high"]]).all(), "the rows with a value are of one item"
 
 
 def test_any_increasing_linear_score_tells_the_same():
@@ -161,6 +179,17 @@ FRAME, _ = log(np.random.default_rng(4))
                 version=7,
             ),
             "feature: got 'rate', version 7; history has no row of it",
+        ),
+        (
+            lambda: served_times(
+                FRAME.assign(f_rate=0.5),
+                pd.DataFrame(
+                    {"entity_id": ["a"], "feature": "rate", "value": 0.5, "version": 1, "event_ts": [NOON]}
+                ),
+                column="f_rate",
+                feature="rate",
+            ),
+            "item_id: got int64 in serving and .* in history; a key must be of one kind",
         ),
     ],
 )

@@ -83,6 +83,21 @@ def test_after_a_failure_the_same_call_again_brings_both_stores_to_one_state(tmp
     pd.testing.assert_frame_equal(online, offline)
 
 
+def test_where_one_put_does_not_take_all_each_holds_all_features_of_an_entity(tmp_path, monkeypatch):
+    puts = []
+
+    class Watched:
+        def put(self, rows):
+            puts.append(rows)
+
+    monkeypatch.setattr(stores, "MOST_ROWS", 10)
+    materialise(FEATURES, events(), USERS, NIGHTS, [Watched()])
+    assert [len(rows) for rows in puts] == [8] * 18
+    for rows in puts:
+        assert [row.feature for row in rows] == NAMES * 2
+    assert len({(row.entity_id, row.event_ts) for rows in puts for row in rows}) == 36
+
+
 def test_a_codec_of_32_bits_shows_in_what_is_read_back(tmp_path):
     spend = [Specification("f_spend", "amount", "sum", days=3, log="e", digits=6, empty=0.0)]
     store = stores.open_store(
@@ -101,6 +116,7 @@ def test_a_codec_of_32_bits_shows_in_what_is_read_back(tmp_path):
         ({"entities": []}, "entities: got none"),
         ({"entities": [1, 1]}, "entities: got one twice"),
         ({"at": []}, "at: got none"),
+        ({"at": [NIGHTS[0], NIGHTS[0].tz_convert("Asia/Kathmandu")]}, "at: got one twice"),
         ({"into": []}, "into: got none"),
         ({"takes": timedelta(hours=-1)}, "takes: got -1 day"),
         ({"at": [NIGHTS[0].tz_localize(None)]}, "ts: got"),

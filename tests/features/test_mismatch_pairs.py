@@ -28,6 +28,11 @@ def test_the_digits_are_the_numbered_types():
     assert [NUMBERED[digit] for digit in digits] == [type_ for type_, _ in pairs().values()]
 
 
+def test_the_letters_are_those_of_the_chapter_s_solution():
+    told = ["scale", "float32", "offset", "quantised", "lag", "missing", "permuted", "default"]
+    assert [type_ for type_, _ in pairs().values()] == told
+
+
 def test_a_bad_seed_is_refused():
     with pytest.raises(ValueError, match="rng: got -1"):
         pairs(rng=-1)

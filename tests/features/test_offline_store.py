@@ -128,8 +128,9 @@ def test_two_writers_of_one_folder_never_replace_each_other_s_file(tmp_path, mon
     one, other = (open_store(f"parquet://{tmp_path}", TYPED) for _ in range(2))
     one.put([rate(0.1, entity="a")])
     # Both see the folder as it was before either wrote.
-    before = one._files()
-    monkeypatch.setattr(type(one), "_files", lambda self: before)
+    before, now = one._files(), type(one)._files
+    stale = {one: before, other: before}
+    monkeypatch.setattr(type(one), "_files", lambda self: stale.pop(self, None) or now(self))
     one.put([rate(0.2, entity="b")])
     other.put([rate(0.3, entity="c")])
     monkeypatch.undo()
@@ -137,6 +138,36 @@ def test_two_writers_of_one_folder_never_replace_each_other_s_file(tmp_path, mon
     assert [got[e]["f_rate"].value for e in "abc"] == [0.1, 0.2, 0.3]
     assert not list(tmp_path.glob("*.part"))
     one.close(), other.close()
+
+
+def test_a_put_between_the_reads_of_two_features_is_seen_in_both_or_in_none(store, monkeypatch, tmp_path):
+    def put(number):
+        flag = Row("a", "f_flag", number > 1, NOON, NOON)
+        store.put([rate(float(number)), flag])
+
+    put(1)
+    read = type(store)._read
+
+    def and_put(self, *args):
+        put(2)
+        return read(self, *args)
+
+    monkeypatch.setattr(type(store), "_read", and_put)
+    seen = store.get_many(["a"], ["f_rate", "f_flag"], now=NOON)["a"]
+    assert [reading.value for reading in seen.values()] == [1.0, False]
+
+
+def test_a_folder_that_is_gone_is_an_error_and_not_an_empty_store(tmp_path):
+    store = open_store(f"parquet://{tmp_path / 'store'}", TYPED)
+    store.put([rate(0.1)])
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreUnavailable, match=r"couldn't read: .*No such file or directory"):
+        store.get_many(["a"], ["f_rate"], now=NOON)
+    with pytest.raises(StoreUnavailable, match=r"couldn't put rows: .*No such file or directory"):
+        store.put([rate(0.2)])
+    (tmp_path / "elsewhere").rename(tmp_path / "store")
+    assert store.get_many(["a"], ["f_rate"], now=NOON)["a"]["f_rate"].value == 0.1
+    store.close()
 
 
 def test_a_folder_that_can_t_be_read_is_named(tmp_path):

@@ -140,6 +140,18 @@ def test_a_bound_holds_for_any_scores():
         ({}, {"alpha": 0}, "alpha: got 0"),
         ({}, {"y": "y"}, "score: got None with y"),
         ({}, {"cols": []}, r"cols: got \[\]; it must be a list of columns"),
+        ({}, {"keys": "item_id"}, "keys: got 'item_id'; it must be a list of columns, each once"),
+        ({}, {"keys": []}, r"keys: got \[\]; it must be a list of columns"),
+        (
+            {"ts": pd.Timestamp("2026-03-01")},
+            {"entity": "user_id", "ts": "ts"},
+            "ts: got datetime64.* in serving; it must be times with their zone",
+        ),
+        (
+            {"request_id": pd.date_range("2026-03-01", periods=N, freq="min")},
+            {},
+            r"request_id: got .* in serving and int64 in recomputed; a key must be of one kind",
+        ),
         ({}, {"cols": "f_a"}, "cols: got 'f_a'; it must be a list of columns"),
         ({}, {"unit": "session"}, "session: got no such column in serving or recomputed"),
         (

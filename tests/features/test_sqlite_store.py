@@ -111,3 +111,22 @@ def test_more_entities_are_asked_for_than_a_statement_takes_parameters(tmp_path)
     assert values(store, range(2_000)) == {0.5}
     assert len(store.get_many(range(2_500), ["f_rate"], now=NOON)) == 2_500
     store.close()
+
+
+def test_a_put_between_the_statements_of_one_read_is_not_half_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "_AT_ONCE", 20)
+    reader, writer = (open_store(f"sqlite://{tmp_path / 'store.db'}", FEATURES) for _ in range(2))
+    writer.put(rows(0.25))
+    statements = []
+
+    def and_put(statement):
+        if "latest" in statement:
+            statements.append(statement)
+            if len(statements) == 2:
+                writer.put(rows(0.75))
+
+    reader._connection.set_trace_callback(and_put)
+    assert values(reader) == {0.25}
+    assert len(statements) == 3
+    assert values(reader) == {0.75}
+    reader.close(), writer.close()

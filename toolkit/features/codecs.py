@@ -33,7 +33,7 @@ _RULES = {
     "float32": "a number that a float32 can hold",
     "int64": "a whole number from -2^63 to 2^63 - 1",
     "bool": "true or false",
-    "text": "a string",
+    "text": "a string of whole characters",
     "time": "a time with its zone, whole microseconds",
 }
 # Above it, single precision has no finite number.
@@ -202,13 +202,24 @@ def sizes(values: Mapping[Dtype, Value]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype(dict.fromkeys(CODECS, "Int64"))
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text has bytes: half a pair of surrogates, as broken JSON leaves them, has none.
+
+    Examples
+    --------
+    >>> is_unicode("Zürich"), is_unicode(chr(0xD83D))
+    (True, False)
+    """
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def _fit(value: Any, dtype: Dtype) -> Value | None:
     """The plain value, or None where it doesn't fit."""
     number = isinstance(value, float | int) and not isinstance(value, bool)
     if dtype == "bool":
         return value if isinstance(value, bool) else None
     if dtype == "text":
-        return str(value) if isinstance(value, str) else None
+        return str(value) if isinstance(value, str) and is_unicode(value) else None
     if dtype == "int64":
         whole = number and isinstance(value, int) and -(2**63) <= value < 2**63
         return int(value) if whole else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from toolkit.features.differences import one_kind
+from toolkit.features.rates import wilson
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.rules import level, number
@@ -63,7 +65,7 @@ def default_rate(
     Finding
         The difference of shares; p is of "as often as in training". The table has one row a bin of
         the key's age: rows, the share of defaults in serving with its interval, and in training
-        (missing where training has no such key).
+        (missing where training has no such key). Intervals of the bins are Wilson's, clustered by key.
 
     Raises
     ------
@@ -100,37 +102,22 @@ def default_rate(
         frame["default"] = (value.isna() if default is None else value.isna() | (value == default)).astype(
             float
         )
+    for name in dict.fromkeys([entity, *cluster]):
+        one_kind(frames["serving"][name], frames["train"][name], sides=("serving", "train"))
     both = pd.concat(frames, names=["table"]).reset_index("table").reset_index(drop=True)
     in_serving = (both["table"] == "serving").to_numpy()
     rates = {name: float(frame["default"].mean()) for name, frame in frames.items()}
-    # Of each row, how far it moves the difference.
-    push = np.where(
-        in_serving,
-        (both["default"] - rates["serving"]) / in_serving.sum(),
-        -(both["default"] - rates["train"]) / (~in_serving).sum(),
-    )
-    error, clusters = clustered_error(push, [both[name] for name in cluster])
-    difference = rates["serving"] - rates["train"]
-    if both["default"].nunique() < 2:
-        # All alike: the rows say nothing of the spread; what could have been missed, by the number of clusters.
-        unseen = [1 - (alpha / 2) ** (1 / frame[cluster[0]].nunique()) for frame in frames.values()]
-        low, high, chance = -unseen[1], unseen[0], 1.0
-        if both["default"].iloc[0]:
-            low, high = -high, -low
-    else:
-        half = float(student.isf(alpha / 2, clusters - 1)) * error
-        low, high = difference - half, difference + half
-        chance = float(2 * student.sf(abs(difference) / error, clusters - 1)) if error else 0.0
+    told = share_difference(both["default"], in_serving, [both[name] for name in cluster], alpha=alpha)
     table = _by_age(both, in_serving, entity, ts, history, ages, alpha)
     return Finding(
-        difference,
-        (low, high),
-        _verdict(feature, rates, low, high, chance < alpha, table, clusters),
+        told.estimate,
+        (told.low, told.high),
+        _verdict(feature, rates, told, told.p < alpha, table),
         unit="share of rows",
-        se=error,
-        p=chance,
+        se=told.se,
+        p=told.p,
         n=len(both),
-        n_clusters=clusters,
+        n_clusters=told.clusters,
         alpha=alpha,
         table=table,
         assumptions=(
@@ -143,6 +130,55 @@ def default_rate(
             "how much the misses cost: that is the residual of kv_freshness, or a test",
         ),
     )
+
+
+class Difference(NamedTuple):
+    """A difference of two shares, with its interval, standard error and p-value of "none", and the clusters behind them."""
+
+    estimate: float
+    low: float
+    high: float
+    se: float
+    p: float
+    clusters: int
+
+
+def share_difference(hits: Any, served: Any, clusters: Sequence[Any], *, alpha: float = 0.05) -> Difference:
+    """The share of hits among served rows less that among the others, where rows of a cluster belong together.
+
+    Where all rows of either kind are alike they don't tell how much shares vary. Then the ends are those
+    shares at which so many clusters would all be alike with a chance of `alpha` / 2.
+
+    Parameters
+    ----------
+    hits : array of 0 and 1 of shape (n,)
+    served : array of bool of shape (n,)
+        Which kind a row is of; both must occur.
+    clusters : sequence of one or two arrays of shape (n,)
+    alpha : float
+
+    Examples
+    --------
+    >>> told = share_difference([1, 1, 0, 0, 0, 0], [True, True, True, False, False, False], [range(6)])
+    >>> round(told.estimate, 3), told.clusters
+    (0.667, 6)
+    """
+    values, first = np.asarray(hits, dtype=float), np.asarray(served, dtype=bool)
+    rate, other = float(values[first].mean()), float(values[~first].mean())
+    # Of each row, how far it moves the difference.
+    push = np.where(first, (values - rate) / first.sum(), (other - values) / (~first).sum())
+    error, groups = clustered_error(push, clusters)
+    difference = rate - other
+    if error:
+        half = float(student.isf(alpha / 2, groups - 1)) * error
+        chance = float(2 * student.sf(abs(difference) / error, groups - 1))
+        return Difference(difference, difference - half, difference + half, error, chance, groups)
+    counts = [len(pd.unique(np.asarray(clusters[0])[rows])) for rows in (first, ~first)]
+    unseen, others = (1 - (alpha / 2) ** (1 / number) for number in counts)
+    low = difference - (unseen if rate else 0.0) - (0.0 if other else others)
+    high = difference + (0.0 if rate else unseen) + (others if other else 0.0)
+    chance = min(1.0, 2 * 0.5 ** min(counts)) if difference else 1.0
+    return Difference(difference, low, high, error, chance, groups)
 
 
 def clustered_error(push: Any, clusters: Sequence[Any]) -> tuple[float, int]:
@@ -218,9 +254,8 @@ def _by_age(
             rate = float(part["default"].mean())
             row["serving"] = rate
             if len(part[entity].unique()) > 1:
-                error, keys = clustered_error((part["default"] - rate) / len(part), [part[entity]])
-                half = float(student.isf(alpha / 2, keys - 1)) * error
-                row |= {"low": max(0.0, rate - half), "high": min(1.0, rate + half)}
+                told = wilson(part["default"] == 1, part[entity], alpha=alpha)
+                row |= {"low": told.low, "high": told.high}
         row["train"] = float(both["default"][then].mean()) if then.any() else math.nan
         rows.append(row)
     return pd.DataFrame(rows)
@@ -229,15 +264,13 @@ def _by_age(
 def _verdict(
     feature: str,
     rates: dict[str, float],
-    low: float,
-    high: float,
+    told: Difference,
     differs: bool,
     table: pd.DataFrame,
-    clusters: int,
 ) -> str:
     said = f"{feature} is its default in {rates['serving']:.1%} of served rows and {rates['train']:.1%} of training rows"
     if not differs:
-        said += f": no difference is seen, though one of {max(abs(low), abs(high)):.1%} can't be ruled out."
+        said += f": no difference is seen, though one of {max(abs(told.low), abs(told.high)):.1%} can't be ruled out."
     elif rates["serving"] > rates["train"]:
         said += "; the model meets it more often than it learnt to."
         there = table.dropna(subset=["serving"])
@@ -247,6 +280,6 @@ def _verdict(
                 said += f" Most often with keys of an age of {worst['key age']}, {worst['serving']:.1%}."
     else:
         said += "; training misses more than serving does."
-    if clusters < _FEW:
-        said += f" Only {clusters} clusters, so the interval is rough."
+    if told.clusters < _FEW:
+        said += f" Only {told.clusters} clusters, so the interval is rough."
     return said

@@ -221,9 +221,14 @@ def _tables(features: Sequence[Specification], events: Any, requests: Any) -> tu
             "they must be of one kind"
         )
     # Of others no engine needs an event.
-    wanted = pc.is_in(
-        table["entity_id"], value_set=pa.array(asked["entity_id"].unique()).cast(table["entity_id"].type)
-    )
+    ids = pa.array(asked["entity_id"].unique())
+    try:
+        wanted = pc.is_in(table["entity_id"], value_set=ids.cast(table["entity_id"].type))
+    except pa.ArrowInvalid as bad:
+        raise ValueError(
+            f"entity_id: got {ids.type} in requests and {table['entity_id'].type} in events, which can't hold them "
+            f"all ({bad}); they must be of one kind"
+        ) from None
     return table.filter(wanted).combine_chunks(), asked
 
 

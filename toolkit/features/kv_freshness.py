@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy.special import expit
 from scipy.stats import t as student
 
 from toolkit.features.default_rate import clustered_error
+from toolkit.features.differences import one_kind
+from toolkit.features.rates import wilson
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
 from toolkit.rules import level, number
@@ -52,7 +55,7 @@ def kv_freshness(
         The mean age. The table has it again, with the share of values older than `limit`, the share
         of defaults, and, with labels, `residual`: the mean of label less chance among rows with the
         default, where the chance is the one that the score has meant among rows with a value. It is
-        below 0 where the model rates unknown keys too high; p is of "it is 0" (None without labels
+        below 0 where the model rates unknown keys too high. Shares have Wilson's interval, clustered; p is of "it is 0" (None without labels
         or without defaults).
 
     Raises
@@ -89,12 +92,8 @@ def kv_freshness(
         raise ValueError(
             f"{served_ts}: got {early:,} after {ts}; a value from after its request wasn't served to it"
         )
-    old = np.where(there, age > limit, 0.0)
-    parts = [
-        ("age, hours", *_mean(np.where(there, age, 0.0), there)),
-        (f"older than {limit:g} h", *_mean(old, there)),
-        ("default share", *_mean((~there).astype(float), np.ones(len(rows), dtype=bool))),
-    ]
+    shares = {f"older than {limit:g} h": (age[there] > limit, there), "default share": (~there, there | True)}
+    parts = [("age, hours", *_mean(np.where(there, age, 0.0), there))]
     chance = None
     if y is not None and not there.all():
         values = rows[y].to_numpy(float), rows[score].to_numpy(float)
@@ -103,12 +102,11 @@ def kv_freshness(
     for what, value, push in parts:
         error, clusters = clustered_error(push, [rows[cluster]])
         half = float(student.isf(alpha / 2, clusters - 1)) * error
-        low, high = value - half, value + half
-        if what not in ("age, hours", "residual"):
-            low, high = max(0.0, low), min(1.0, high)
-        records.append({"what": what, "value": value, "low": low, "high": high})
+        records.append({"what": what, "value": value, "low": value - half, "high": value + half})
         if what == "age, hours":
             mean, age_error, ends = value, error, (value - half, value + half)
+            for name, (hits, among) in shares.items():
+                records.append({"what": name, **_share(hits, rows[cluster][among], alpha)})
         if what == "residual":
             chance = float(2 * student.sf(abs(value) / error, clusters - 1)) if error else None
     table = pd.DataFrame(records)
@@ -171,6 +169,7 @@ def served_times(
     if told.empty:
         raise ValueError(f"feature: got {feature!r}, version {version}; history has no row of it")
     told = told.rename(columns={"entity_id": entity, "value": column})[[entity, column, "event_ts"]]
+    one_kind(rows[entity], told[entity], sides=("serving", "history"))
     # One unit of time, as merge_asof wants it.
     asked = rows.assign(ts=rows["ts"].astype("datetime64[us, UTC]")).reset_index()
     told = told.assign(ts=told["event_ts"].astype("datetime64[us, UTC]")).drop(columns="event_ts")
@@ -178,6 +177,14 @@ def served_times(
     asked = asked[asked[column].notna()].sort_values("ts", kind="stable")
     found = pd.merge_asof(asked, told.sort_values("ts", kind="stable"), on="ts", by=[entity, column])
     return found.set_index("index")["event_ts"].reindex(range(len(rows))).rename(f"{column}_ts")
+
+
+def _share(hits: np.ndarray, clusters: pd.Series, alpha: float) -> dict[str, float]:
+    """A share with Wilson's interval; without one where all rows are of one cluster."""
+    if clusters.nunique() < 2:
+        return {"value": float(hits.mean()), "low": math.nan, "high": math.nan}
+    told = wilson(hits, clusters, alpha=alpha)
+    return {"value": told.rate, "low": told.low, "high": told.high}
 
 
 def _mean(values: np.ndarray, among: np.ndarray) -> tuple[float, np.ndarray]:

@@ -41,8 +41,9 @@ def materialise(
 ) -> pd.DataFrame:
     """Compute features once, by one engine, and write the same rows to every store.
 
-    Each store's put is whole or not at all. Where a later store fails, the earlier ones have the rows:
-    the same call again brings all of them to the same state.
+    Each put is whole or not at all, and holds all the features of an entity at a moment; one put takes
+    `stores.MOST_ROWS` rows, more go in several. Where a later put fails, the earlier ones are there:
+    the same call again brings all stores to the same state.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def materialise(
     Raises
     ------
     ValueError
-        If there is no entity, moment or store, an entity is there twice, `takes` is negative, or
+        If there is no entity, moment or store, an entity or a moment is there twice, `takes` is negative, or
         a table or feature isn't what `compute` or the stores ask for.
     StoreUnavailable
         If a store can't be reached.
@@ -90,22 +91,25 @@ def materialise(
     for name, given in (("entities", entities), ("at", at), ("into", into)):
         if not len(given):
             raise ValueError(f"{name}: got none; there must be one at least")
-    if len(set(entities)) < len(entities):
-        raise ValueError("entities: got one twice; each must be there once")
+    for name, once in (("entities", entities), ("at", at)):
+        if len(set(once)) < len(once):
+            raise ValueError(f"{name}: got one twice; each must be there once")
     if takes < timedelta(0):
         raise ValueError(f"takes: got {takes}; a value can't be read before its moment")
     asked = pd.DataFrame([(entity, ts) for ts in at for entity in entities], columns=["entity_id", "ts"])
     asked.insert(0, "row_id", np.arange(len(asked)))
     values = compute(features, events, asked, engine=engine).set_index("row_id").loc[asked["row_id"]]
     written = asked.drop(columns="row_id").assign(**{name: values[name].to_numpy() for name in values})
+    columns = [values[name].tolist() for name in values]
     rows = [
         stores.Row(entity, name, _plain(value), ts, ts + takes, version)
-        for name in values
-        for entity, ts, value in zip(asked["entity_id"].tolist(), asked["ts"], values[name], strict=True)
+        for entity, ts, *held in zip(asked["entity_id"].tolist(), asked["ts"], *columns, strict=True)
+        for name, value in zip(values, held, strict=True)
     ]
+    most = max(1, stores.MOST_ROWS // len(columns)) * len(columns)
     for store in into:
-        for start in range(0, len(rows), stores.MOST_ROWS):
-            store.put(rows[start : start + stores.MOST_ROWS])
+        for start in range(0, len(rows), most):
+            store.put(rows[start : start + most])
     return written
 
 

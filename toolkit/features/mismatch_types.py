@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toolkit.features.differences import as_numbers, differs, kind_of
 from toolkit.features.specification import BLANKS, fold
-from toolkit.rules import number
 
-__all__ = ["TYPES", "Mismatch", "differs", "mismatch_type"]
+__all__ = ["TYPES", "Mismatch", "mismatch_type"]
 
 # What each name means, in the order in which they are tried.
 TYPES: Mapping[str, str] = {
@@ -75,53 +75,6 @@ class Mismatch:
     explained: float = float("nan")
 
 
-def differs(served: pd.Series, recomputed: pd.Series, *, rtol: float = 1e-9) -> np.ndarray:
-    """Where two columns of one kind differ; two missing values are equal.
-
-    Numbers are compared in 64 bits, whatever they come in: in NumPy `np.float32(0.1) == 0.1` holds,
-    because the comparison is made in 32. Whole numbers are compared exactly.
-
-    Parameters
-    ----------
-    served, recomputed : Series of shape (n,)
-    rtol : float
-        Two numbers differ where they are further apart than `rtol` times the larger's size.
-
-    Raises
-    ------
-    ValueError
-        If one holds texts and the other numbers or times, or `rtol` is negative.
-
-    Examples
-    --------
-    >>> differs(pd.Series(np.float32([0.1, 0.5])), pd.Series([0.1, 0.5])).tolist()
-    [True, False]
-    >>> differs(pd.Series([16777217]), pd.Series([16777217]).astype("float32")).tolist()
-    [True]
-    """
-    if number("rtol", rtol) < 0:
-        raise ValueError(f"rtol: got {rtol!r}; it must not be negative")
-    kinds = _kind(served), _kind(recomputed)
-    if "empty" not in kinds and kinds[0] != kinds[1]:
-        name = served.name if served.name is not None else "served"
-        raise ValueError(f"{name}: got {kinds[0]} served and {kinds[1]} recomputed; they must be of one kind")
-    gone, away = served.isna().to_numpy(), recomputed.isna().to_numpy()
-    unequal = np.zeros(len(served), dtype=bool)
-    there = ~gone & ~away
-    if "text" in kinds:
-        unequal[there] = served.to_numpy(object)[there] != recomputed.to_numpy(object)[there]
-    elif there.any():
-        left, right = _numbers(served)[there], _numbers(recomputed)[there]
-        if left.dtype.kind in "iu" and right.dtype.kind in "iu":
-            unequal[there] = left != right
-        else:
-            a, b = left.astype(float), right.astype(float)
-            with np.errstate(invalid="ignore"):
-                far = np.abs(a - b) > rtol * np.maximum(np.abs(a), np.abs(b))
-            unequal[there] = far | (np.isinf(a) != np.isinf(b)) | (np.isinf(a) & (a != b))
-    return unequal | (gone != away)
-
-
 def mismatch_type(
     served: pd.Series,
     recomputed: pd.Series,
@@ -159,8 +112,6 @@ def mismatch_type(
     >>> mismatch_type(pd.Series(["Lyon", "NICE", "PARIS"]), pd.Series(["lyon", "nice", "paris"])).type
     'case'
     """
-    if len(served) != len(recomputed):
-        raise ValueError(f"served: got {len(served)} rows and {len(recomputed)} recomputed; one each")
     served, recomputed = served.reset_index(drop=True), recomputed.reset_index(drop=True)
     unequal = differs(served, recomputed, rtol=rtol)
     if not unequal.any():
@@ -180,7 +131,7 @@ def mismatch_type(
             best, closest = Mismatch(name, "reproduced by this habit", share), float(told.mean())
     if best.type != "other":
         return best
-    text = "text" in (_kind(served), _kind(recomputed))
+    text = "text" in (kind_of(served), kind_of(recomputed))
     tries = _of_any(served, recomputed, unequal)
     tests: list[Iterator[tuple[str, str, np.ndarray]]] = [tries]
     if unequal.sum() >= _FEW:
@@ -198,33 +149,6 @@ def mismatch_type(
     return best
 
 
-def _kind(values: pd.Series) -> str:
-    if not values.notna().any():
-        return "empty"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        if values.dt.tz is None:
-            raise ValueError(f"{values.name}: got times without a zone; they must bear it")
-        return "times"
-    if pd.api.types.is_numeric_dtype(values):
-        return "numbers"
-    if pd.api.types.infer_dtype(values, skipna=True) == "string":
-        return "text"
-    raise ValueError(
-        f"{values.name}: got {pd.api.types.infer_dtype(values)}; it must be numbers, times or texts"
-    )
-
-
-def _numbers(values: pd.Series) -> np.ndarray:
-    """As NumPy numbers; times in seconds."""
-    if pd.api.types.is_datetime64_any_dtype(values):
-        seconds = (values - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-        return seconds.to_numpy(float)
-    array = values.to_numpy()
-    if array.dtype.kind in "iu":
-        return array
-    return array.astype(float)
-
-
 def _of_any(s: pd.Series, r: pd.Series, unequal: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
     gone = s.isna().to_numpy() & r.notna().to_numpy()
     yield "missing", "", gone
@@ -238,14 +162,15 @@ def _of_any(s: pd.Series, r: pd.Series, unequal: np.ndarray) -> Iterator[tuple[s
     others = r[unequal & there]
     if others.nunique() < 2 and not others.isna().all():
         return  # one value for one other: an offset or a mapping
-    if _kind(s) == "numbers" and _kind(r) == "numbers" and others.notna().all():
+    # Where every row is at the limit, it is none.
+    if kind_of(s) == "numbers" and kind_of(r) == "numbers" and others.notna().all() and s.min() < s.max():
         if usual == s.max() and (others > usual).all():
             yield "clipped", f"at most {usual:g}", there
         if usual == s.min() and (others < usual).all():
             yield "clipped", f"at least {usual:g}", there
     yield (
         "default",
-        f"{usual!r}" if isinstance(usual, str) else f"{usual:g}" if _kind(s) == "numbers" else str(usual),
+        f"{usual!r}" if isinstance(usual, str) else f"{usual:g}" if kind_of(s) == "numbers" else str(usual),
         there,
     )
 
@@ -253,12 +178,12 @@ def _of_any(s: pd.Series, r: pd.Series, unequal: np.ndarray) -> Iterator[tuple[s
 def _of_numbers(
     served: pd.Series, recomputed: pd.Series, unequal: np.ndarray
 ) -> Iterator[tuple[str, str, np.ndarray]]:
-    s, r = _numbers(served).astype(float), _numbers(recomputed).astype(float)
+    s, r = as_numbers(served).astype(float), as_numbers(recomputed).astype(float)
     both = np.isfinite(s) & np.isfinite(r)
     here = unequal & both
     if here.sum() < _FEW:
         return
-    times = "times" in (_kind(served), _kind(recomputed))
+    times = "times" in (kind_of(served), kind_of(recomputed))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         yield "float32", "", both & (s == r.astype(np.float32)) & (s != r)
         yield from _of_last_digit(s, r, both, here)

@@ -13,7 +13,8 @@ import pandas as pd
 from toolkit.attribution import shapley
 from toolkit.auc import auc
 from toolkit.features.areas import auc_change
-from toolkit.features.mismatch_types import Mismatch, differs, mismatch_type
+from toolkit.features.differences import differs, one_kind
+from toolkit.features.mismatch_types import Mismatch, mismatch_type
 from toolkit.features.rates import Rate, wilson
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
@@ -125,6 +126,8 @@ def parity(
         raise ValueError(f"rtol: got {rtol!r}; it must not be negative")
     if y is not None and score is None:
         raise ValueError("score: got None with y; the AUC is of a score")
+    if isinstance(keys, str) or not len(keys) or len(set(keys)) < len(keys):
+        raise ValueError(f"keys: got {keys!r}; it must be a list of columns, each once")
     names = _columns(serving, recomputed, cols)
     for setting, column in {"y": y, "unit": unit, "entity": entity, "ts": ts}.items():
         if column in names:
@@ -133,7 +136,12 @@ def parity(
         if key in names:
             raise ValueError(f"keys: got {key!r}, which is among the columns compared")
     pairs = _paired(
-        serving, recomputed, list(keys), names, [c for c in (unit, y, entity, ts) if c is not None]
+        serving,
+        recomputed,
+        list(keys),
+        names,
+        [c for c in (unit, y, entity, ts) if c is not None],
+        times=[] if ts is None else [ts],
     )
     rows = pairs.rows
     clusters = None if unit is None else rows[unit]
@@ -228,7 +236,9 @@ def _columns(serving: Any, recomputed: Any, cols: Sequence[str] | None) -> list[
     return list(found)
 
 
-def _paired(serving: Any, recomputed: Any, keys: list[str], names: list[str], others: list[str]) -> _Pairs:
+def _paired(
+    serving: Any, recomputed: Any, keys: list[str], names: list[str], others: list[str], *, times: list[str]
+) -> _Pairs:
     sides = {}
     for frame, name in ((serving, "serving"), (recomputed, "recomputed")):
         sides[name] = read_columns(
@@ -238,6 +248,7 @@ def _paired(serving: Any, recomputed: Any, keys: list[str], names: list[str], ot
             key=keys,
             missing=names,
             optional=[o for o in others if o not in keys],
+            times=times,
         )
     served, right = sides["serving"], sides["recomputed"]
     for other in others:
@@ -249,12 +260,7 @@ def _paired(serving: Any, recomputed: Any, keys: list[str], names: list[str], ot
             )
             raise ValueError(f"{other}: got no such column in serving or recomputed{hint}")
     for key in keys:
-        kinds = [pd.api.types.is_numeric_dtype(side[key]) for side in (served, right)]
-        if kinds[0] != kinds[1]:
-            raise ValueError(
-                f"{key}: got {served[key].dtype} in serving and {right[key].dtype} in recomputed; a key must be "
-                "of one kind"
-            )
+        one_kind(served[key], right[key], sides=("serving", "recomputed"))
     right = right.assign(**{"place in recomputed": np.arange(len(right))})
     left = served.rename(columns={name: f"s:{name}" for name in names})
     # The label and the unit are taken from the recomputed side, where both have them.

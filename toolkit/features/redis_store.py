@@ -9,18 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from toolkit.features.codecs import decode
-from toolkit.features.stores import (
-    EntityId,
-    Reading,
-    Readings,
-    Row,
-    Schema,
-    StoreSettings,
-    StoreUnavailable,
-    definition,
-    entity_key,
-    time_of,
-)
+from toolkit.features.schema import EntityId, Row, Schema, time_of
+from toolkit.features.stores import Reading, Readings, StoreSettings, StoreUnavailable
 
 # Redis runs a script whole, with nothing between its commands, and writes it to the append-only file as
 # one transaction. Each feature of an entity is a sorted set whose members begin with the event's time
@@ -46,6 +36,24 @@ if capacity > 0 and surplus > 0 then
     redis.call('ZREM', 'fs:written', entity)
   end
 end
+"""
+# Names and meanings by turns. Nothing is declared where one is known by another meaning; what was known is the
+# answer. One script, so that of two who declare at once the second sees the first.
+_DECLARE = """
+local held = redis.call('HGETALL', 'fs:features')
+local known = {}
+for place = 1, #held, 2 do
+  known[held[place]] = held[place + 1]
+end
+for place = 1, #ARGV, 2 do
+  if known[ARGV[place]] and known[ARGV[place]] ~= ARGV[place + 1] then
+    return held
+  end
+end
+for place = 1, #ARGV, 2 do
+  redis.call('HSETNX', 'fs:features', ARGV[place], ARGV[place + 1])
+end
+return held
 """
 # What each sorted set holds, latest event first. A script too: a reader never sees half of a put, and a
 # server that is out of memory still answers (in a transaction it wouldn't).
@@ -103,14 +111,14 @@ class RedisStore:
             raise ValueError(f"url: got {self._url!r}; {bad}") from None
         try:
             with self._reporting("open it"):
-                held: dict[bytes, bytes] = self._client.hgetall("fs:features")
-                stored = {name.decode(): what.decode() for name, what in held.items()}
-            schema.agree(stored, self._url)
-            with self._reporting("declare its features"):
-                for name, feature in schema.features.items():
-                    self._client.hsetnx("fs:features", name, definition(feature))
                 self._put = self._client.register_script(_PUT)
                 self._get = self._client.register_script(_GET)
+                declare = self._client.register_script(_DECLARE)
+                declared = schema.declared(settings.codec)
+                held = [
+                    text.decode() for text in declare(args=[x for pair in declared.items() for x in pair])
+                ]
+            schema.agree(dict(zip(held[::2], held[1::2], strict=True)), self._url, codec=settings.codec)
         except BaseException:
             self.close()
             raise
@@ -133,7 +141,7 @@ class RedisStore:
     def get_many(self, entity_ids: Sequence[EntityId], features: Sequence[str], *, now: datetime) -> Readings:
         """Read features of entities as they are served at `now`, in one round trip."""
         asked = self._schema.ask(features)
-        keys = {entity: entity_key(entity).encode() for entity in entity_ids}
+        keys = {entity: key.encode() for entity, key in self._schema.keys(entity_ids).items()}
         after, last = self._settings.window(now)
         with self._reporting("read"):
             cells = [

@@ -265,8 +265,8 @@ def read_events(events: Any, features: Sequence[Specification], *, name: str = "
     eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
     table = eager.to_arrow().combine_chunks()
     arrays = [
-        table["event_id"],
-        table["entity_id"],
+        _without_categories(table["event_id"]),
+        _without_categories(table["entity_id"]),
         table["ts"].cast(pa.timestamp("us", tz="UTC"), safe=False),
     ]
     busiest = int(table["entity_id"].value_counts().field("counts").to_numpy().max())
@@ -297,9 +297,12 @@ def read_requests(requests: Any, *, name: str = "requests") -> pd.DataFrame:
     return table
 
 
+def _without_categories(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
 def _texts(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+    values = _without_categories(values)
     if not (
         pa.types.is_string(values.type)
         or pa.types.is_large_string(values.type)

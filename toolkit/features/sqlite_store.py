@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
 from toolkit.features.codecs import decode
-from toolkit.features.stores import (
-    EntityId,
-    Reading,
-    Readings,
-    Row,
-    Schema,
-    StoreSettings,
-    StoreUnavailable,
-    definition,
-    entity_key,
-    time_of,
-)
+from toolkit.features.schema import EntityId, Row, Schema, time_of
+from toolkit.features.stores import Reading, Readings, StoreSettings, StoreUnavailable
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (id TEXT PRIMARY KEY, definition TEXT NOT NULL) WITHOUT ROWID;
@@ -55,7 +47,7 @@ class SqliteStore:
     """A feature store in an SQLite file; a put is one transaction.
 
     Eviction: each put stamps its entities; above the capacity those with the oldest stamp go, with all
-    their values.
+    their values. Threads may share a store; they take turns.
 
     Parameters
     ----------
@@ -68,20 +60,20 @@ class SqliteStore:
     def __init__(self, path: str, schema: Schema, settings: StoreSettings) -> None:
         self._path, self._schema, self._settings = path, schema, settings
         self._connection: sqlite3.Connection | None = None
+        self._turn = threading.RLock()
         with self._reporting("open it"):
             # Transactions are begun and ended here, not by the driver.
-            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection = sqlite3.connect(
+                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            _to_write_ahead(self._connection)
             self._connection.executescript(_TABLES)
-            stored = dict(self._connection.execute("SELECT id, definition FROM features"))
         try:
-            schema.agree(stored, self.url)
-        except ValueError:
+            with self._reporting("declare its features") as connection:
+                self._declare(connection)
+        except BaseException:
             self.close()
             raise
-        with self._reporting("declare its features") as connection:
-            new = [(name, definition(feature)) for name, feature in schema.features.items()]
-            connection.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", new)
 
     @property
     def url(self) -> str:
@@ -112,7 +104,7 @@ class SqliteStore:
     def get_many(self, entity_ids: Sequence[EntityId], features: Sequence[str], *, now: datetime) -> Readings:
         """Read features of entities as they are served at `now`."""
         asked = self._schema.ask(features)
-        keys = {entity: entity_key(entity) for entity in entity_ids}
+        keys = self._schema.keys(entity_ids)
         after, last = self._settings.window(now)
         ids, found = sorted({feature.id for feature in asked.values()}), {}
         wanted = sorted(set(keys.values()))
@@ -147,9 +139,27 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file; closing twice is no error."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _declare(self, connection: sqlite3.Connection) -> None:
+        """Write down what each name means, refused where one is known by another meaning."""
+        declared = self._schema.declared(self._settings.codec)
+        known = dict(connection.execute("SELECT id, definition FROM features"))
+        if declared.items() <= known.items():
+            return  # A reader needn't wait for a writer.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Again, as another may have declared in between; now none can.
+            known = dict(connection.execute("SELECT id, definition FROM features"))
+            self._schema.agree(known, self.url, codec=self._settings.codec)
+            connection.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", declared.items())
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def _evict(self, connection: sqlite3.Connection) -> None:
         if self._settings.capacity is None:
@@ -165,12 +175,26 @@ class SqliteStore:
     @contextmanager
     def _reporting(self, doing: str) -> Iterator[sqlite3.Connection]:
         """The connection; what goes wrong with it says which store it was and what to do."""
-        if self._connection is None and doing != "open it":
-            raise StoreUnavailable(self.url, doing, "it is closed", "open it again with open_store")
+        with self._turn:
+            if self._connection is None and doing != "open it":
+                raise StoreUnavailable(self.url, doing, "it is closed", "open it again with open_store")
+            try:
+                yield self._connection  # type: ignore[misc]
+            except sqlite3.Error as error:
+                if doing == "open it":
+                    self.close()
+                remedy = "see that its folder exists, may be written to and has room, and that no other program holds it"
+                raise StoreUnavailable(self.url, doing, error, f"nothing was changed; {remedy}") from error
+
+
+def _to_write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once. Two who turn a new file over at once don't wait for each other by themselves."""
+    until = time.monotonic() + _PATIENCE
+    while True:
         try:
-            yield self._connection  # type: ignore[misc]
-        except sqlite3.Error as error:
-            if doing == "open it":
-                self.close()
-            remedy = "see that its folder exists, may be written to and has room, and that no other program holds it"
-            raise StoreUnavailable(self.url, doing, error, f"nothing was changed; {remedy}") from error
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)

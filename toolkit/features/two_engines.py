@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from toolkit.auc import auc
+from toolkit.features.differences import differs
 from toolkit.features.engines import compute
-from toolkit.features.mismatch_types import differs
 from toolkit.features.specification import Specification, read_events, read_requests
 from toolkit.world.policies import fit_logistic
 
