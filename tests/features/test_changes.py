@@ -68,6 +68,14 @@ def test_declared_it_is_no_finding_and_neither_is_a_world_without_a_change():
     assert still.verdict.startswith("No undeclared change shows among")
 
 
+def test_versions_may_be_texts():
+    numbers = window_history(WORLD, range(40, 56), changed={"clicks_30d": (52, 7)}, declared=True)
+    texts = numbers.assign(version="v" + numbers["version"].astype(str))
+    pd.testing.assert_frame_equal(
+        undeclared_change(texts, before=4).table, undeclared_change(numbers, before=4).table
+    )
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.9, 0.995])
 def test_over_many_features_false_alarms_are_as_rare_as_they_say(keep):
     p = [undeclared_change(history(np.random.default_rng(s), keep=keep)).p for s in range(50)]
