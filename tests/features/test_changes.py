@@ -13,7 +13,7 @@ from toolkit.world import Settings, simulate
 from toolkit.world.clock import DAY, START
 
 
-def history(rng, *, features=10, days=16, entities=30, keep=0.9, shock=0.1, heavy=False):
+def history(rng, *, features=10, days=16, entities=20, keep=0.9, shock=0.1, heavy=False):
     """Features that drift: entities of their own accord, and all of them together."""
     parts = []
     for _ in range(features):
@@ -87,9 +87,9 @@ def test_over_many_features_false_alarms_are_as_rare_as_they_say(keep):
 def test_where_steps_are_independent_and_normal_p_is_uniform():
     p = []
     for seed in range(120):
-        walk = history(np.random.default_rng(seed), features=1, days=20, entities=25, keep=1.0, shock=0.0)
+        walk = history(np.random.default_rng(seed), features=1, days=20, keep=1.0, shock=0.0)
         steps = np.random.default_rng(10_000 + seed).normal(size=20).cumsum()
-        p.append(undeclared_change(walk.assign(value=walk["value"] + 0.02 * steps.repeat(25))).p)
+        p.append(undeclared_change(walk.assign(value=walk["value"] + 0.02 * steps.repeat(20))).p)
     assert kstest(p, "uniform").pvalue > 0.01
 
 
@@ -104,7 +104,7 @@ def test_a_step_is_judged_by_the_t_of_a_prediction_from_the_steps_before():
     from scipy.special import ndtri
     from scipy.stats import rankdata
 
-    score = ndtri(rankdata(rows["value"]) / (len(rows) + 1)).reshape(13, 30)
+    score = ndtri(rankdata(rows["value"]) / (len(rows) + 1)).reshape(13, 20)
     path = score.mean(1) if told["step"] == "level" else np.log(score.std(1))
     steps = np.diff(path)
     size = steps[11] - steps[:11].mean()

@@ -96,17 +96,17 @@ def stale_log(rng, lag, *, users=60, rows=300, other=0.0, other_lag=5.0, missing
     return log, history
 
 
-@pytest.mark.parametrize("other", [0.0, 0.3])
-def test_intervals_hold_the_lag_that_most_rows_have(other):
+# Where all rows share a lag, the stretch of fitting lags holds it always: that takes few runs.
+@pytest.mark.parametrize(("other", "runs"), [(0.0, 15), (0.3, 60)])
+def test_intervals_hold_the_lag_that_most_rows_have(other, runs):
     covered = []
-    for seed in range(60):
+    for seed in range(runs):
         log, history = stale_log(np.random.default_rng(seed), 17.0, other=other)
         told = estimate_lag(log, history, **NAMED, replicates=60, rng=seed)
         covered.append(told.ci[0] <= 17 <= told.ci[1])
         # Where users differ in their lag, few users may leave open which one most rows have.
         assert other or told.ci[1] - told.ci[0] < 1.5
-    # The stretch of fitting lags always holds a lag that all rows share, so it covers more than it must.
-    assert np.mean(covered) >= 0.93
+    assert np.mean(covered) >= (0.93 if other else 1)
 
 
 def test_the_lag_is_the_same_from_any_library():

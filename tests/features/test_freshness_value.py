@@ -74,7 +74,7 @@ def test_the_areas_are_those_of_the_values_as_the_world_reads_them():
 
 def test_p_is_uniform_and_intervals_cover_where_the_feature_tells_nothing():
     begin, p, covered = pd.Timestamp("2026-03-02", tz="UTC"), [], []
-    for seed in range(90):
+    for seed in range(70):
         rng = np.random.default_rng(seed)
         event = begin + pd.to_timedelta(rng.uniform(0, 96, 800), unit="h")
         history = pd.DataFrame(
@@ -141,7 +141,7 @@ def test_rows_from_before_the_history_are_left_out_and_counted():
         ({"item_id": 999}, {}, r"y: got 0 rows with a value at every lag"),
         ({"user_id": 1}, {}, r"user_id: got 1 in rows with a value at every lag; there must be two at least"),
         ({"ts": pd.Timestamp("2026-03-02")}, {}, r"ts: got .* in rows; it must be times with their zone"),
-        ({}, {"feature": "age"}, r"feature: got 'age'; history has rate_today"),
+        ({}, {"feature": "age"}, r"feature: got 'age'; history has .*rate_today"),
     ],
 )
 def test_a_bad_comparison_is_refused(change, settings, message):

@@ -148,7 +148,12 @@ def fingerprint_data(frame: Any) -> str:
         raise ValueError(
             f"frame: got {type(frame).__name__}; it must be a frame that Narwhals reads"
         ) from None
+    except nw.exceptions.DuplicateError:
+        raise ValueError("frame: got a column's name twice; each must be there once") from None
     columns = schema.names()
+    for column in columns:
+        if not isinstance(column, str):
+            raise ValueError(f"frame: got the column {column!r}; names must be texts")
     table = read_columns(frame, "frame", columns, missing=columns)
     for column in columns:
         rounded = schema[column].is_integer() and table[column].dtype.kind == "f"
@@ -158,10 +163,10 @@ def fingerprint_data(frame: Any) -> str:
             )
     row = np.zeros(len(table), dtype=np.uint64)
     for column in sorted(columns):
-        row += _mixed(_hashed(table[column], str(column)) ^ _of_text(str(column)))
+        row += _mixed(_hashed(table[column], column) ^ _of_text(column))
     # A sum doesn't depend on the order; unlike an exclusive or, it counts a row that is there twice.
     lanes = [int(_mixed(row ^ seed).sum(dtype=np.uint64)) for seed in (_GOLDEN, _ONCE)]
-    told = json.dumps([sorted(map(str, columns)), len(table), lanes])
+    told = json.dumps([sorted(columns), len(table), lanes])
     return hashlib.sha256(told.encode()).hexdigest()[:_LENGTH]
 
 

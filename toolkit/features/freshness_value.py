@@ -96,11 +96,13 @@ def value_of_freshness(
         for frame, name, extra in ((rows, "rows", [cluster]), (train, "train", []))
     )
     known = read_history(history, feature, by=by)
-    values = {
-        name: read_late(known, frame[entity], frame["ts"], steps)
-        for name, frame in (("rows", judged), ("train", taught))
-    }
-    complete = {name: ~np.isnan(read).any(1) for name, read in values.items()}
+    asked = pd.concat(
+        [frame[[entity, "ts"]].assign(ts=frame["ts"].dt.tz_convert("UTC")) for frame in (judged, taught)],
+        ignore_index=True,
+    )
+    read = read_late(known, asked[entity], asked["ts"], steps)
+    values = {"rows": read[: len(judged)], "train": read[len(judged) :]}
+    complete = {name: ~np.isnan(late).any(1) for name, late in values.items()}
     judged, taught = judged[complete["rows"]], taught[complete["train"]]
     for name, frame in (("rows", judged), ("train", taught)):
         if frame[y].nunique() < 2:
