@@ -13,7 +13,7 @@ from toolkit.world import Settings, simulate
 from toolkit.world.clock import DAY, START
 
 
-def history(rng, *, features=10, days=16, entities=20, keep=0.9, shock=0.1, heavy=False):
+def history(rng, *, features=6, days=16, entities=20, keep=0.9, shock=0.1, heavy=False):
     """Features that drift: entities of their own accord, and all of them together."""
     parts = []
     for _ in range(features):
