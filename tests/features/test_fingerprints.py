@@ -170,7 +170,9 @@ def test_a_long_id_is_itself_beside_short_ones_and_in_any_type_that_holds_it():
 
 def test_long_ids_that_a_missing_one_makes_floats_are_refused_rather_than_confused():
     for frame in (pl.DataFrame({"id": [2**53 + 1, None]}), pa.table({"id": [2**53 + 1, None]})):
-        with pytest.raises(ValueError, match=r"id: got missing values beside whole numbers from 2 \*\* 53 on"):
+        with pytest.raises(
+            ValueError, match=r"id: got missing values beside whole numbers from 2 \*\* 53 on"
+        ):
             fingerprint_data(frame)
 
 

@@ -49,6 +49,9 @@ def test_where_items_change_a_late_value_costs_and_trained_fresh_it_costs_more()
     assert told.ci[1] < 0
     table = told.table.set_index(["lag_hours", "trained"])["auc"]
     assert table[24.0, "fresh"] < table[24.0, "as stale"] < table[0.0, "both"]
+    assert told.estimate == pytest.approx(table[48.0, "as stale"] - table[0.0, "both"])
+    more = table[48.0, "as stale"] - table[48.0, "fresh"]
+    assert f"AUC with the model trained as stale, and {more:.3f} (" in told.verdict
     assert told.verdict.endswith("more where it was trained fresh.")
 
 

@@ -99,7 +99,9 @@ def test_entities_may_be_texts_but_on_both_sides():
 
 
 def test_values_available_before_their_event_are_refused():
-    with pytest.raises(ValueError, match=r"available_ts: got 2 of 2 values of 'rate' that were available bef"):
+    with pytest.raises(
+        ValueError, match=r"available_ts: got 2 of 2 values of 'rate' that were available bef"
+    ):
         read_history(history(7, [1, 2], [1.0, 2.0], late=-1), "rate")
 
 
