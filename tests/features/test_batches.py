@@ -105,9 +105,13 @@ def test_a_batch_writes_every_entity_each_period_and_a_stream_one_an_event():
     assert told["writes_a_day"].tolist() == [1000, 4000, 2000]
     assert told["cost_a_day"].tolist() == pytest.approx([0.002, 0.008, 5.004])
     assert told.loc["stream", ["kept_fresh", "kept_as_stale"]].tolist() == [1, 1]
-    assert told.loc["batch every 24 h", "kept_as_stale"] == pytest.approx(
-        average_kept(1, period=1, training="as stale")
-    )
+    late = price_list(1000, 2000, half_life=1, periods=[1.0], delay=0.25).set_index("way")
+    for table, delay in ((told, 0), (late, 0.25)):
+        assert table.loc["batch every 24 h", "kept_as_stale"] == pytest.approx(
+            average_kept(1, period=1, delay=delay, training="as stale")
+        )
+    # The delay is the job's; a stream has none.
+    assert late.loc["stream", ["kept_fresh", "kept_as_stale"]].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -98,14 +98,19 @@ def test_heavy_tails_change_nothing_as_only_ranks_enter():
     assert undeclared_change(plain).estimate == pytest.approx(undeclared_change(heavy).estimate)
 
 
-def test_a_step_is_judged_by_the_t_of_a_prediction_from_the_steps_before():
+@pytest.mark.parametrize(("step", "moved", "widened"), [("level", 1.5, 1.0), ("spread", 0.0, 3.0)])
+def test_a_step_is_judged_by_the_t_of_a_prediction_from_the_steps_before(step, moved, widened):
     rows = history(np.random.default_rng(6), features=1, days=13)
+    last = rows["event_ts"] == rows["event_ts"].max()
+    centre = rows.loc[last, "value"].mean()
+    rows.loc[last, "value"] = centre + moved + widened * (rows.loc[last, "value"] - centre)
     told = undeclared_change(rows, before=11).table.iloc[0]
+    assert told["step"] == step
     from scipy.special import ndtri
     from scipy.stats import rankdata
 
     score = ndtri(rankdata(rows["value"]) / (len(rows) + 1)).reshape(13, 20)
-    path = score.mean(1) if told["step"] == "level" else np.log(score.std(1))
+    path = score.mean(1) if step == "level" else np.log(score.std(1))
     steps = np.diff(path)
     size = steps[11] - steps[:11].mean()
     error = steps[:11].std(ddof=1) * np.sqrt(1 + 1 / 11)

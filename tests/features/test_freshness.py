@@ -59,6 +59,10 @@ def test_on_the_nine_tables_it_takes_pipeline_and_serving_apart_and_sees_the_def
     assert by_event.table["share"].iloc[-1] == pytest.approx(default)
     assert by_event.table["share"].iloc[3] == pytest.approx(default, abs=0.01)
     assert "most often 0: a default?" in by_event.verdict
+    shares = by_event.table.iloc[:4]
+    assert (shares["low"] <= shares["share"]).all()
+    assert (shares["share"] <= shares["high"]).all()
+    assert shares["share"].iloc[2:].sum() == pytest.approx(1)
 
 
 def test_values_of_another_definition_have_no_lag():
