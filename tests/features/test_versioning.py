@@ -68,12 +68,12 @@ def test_p_is_uniform_and_intervals_cover_where_versions_do_not_matter():
 
 def test_intervals_cover_a_loss_too():
     many = pd.concat(
-        [unrelated(np.random.default_rng(10_000 + k), gap=0.7, users=3000) for k in range(8)],
+        [unrelated(np.random.default_rng(10_000 + k), gap=0.7, users=3000) for k in range(5)],
         ignore_index=True,
     )
     truth = version_matrix(many.assign(user_id=np.arange(len(many)))).estimate
-    told = [version_matrix(unrelated(np.random.default_rng(seed), gap=0.7)).ci for seed in range(150)]
-    assert 0.91 <= np.mean([low <= truth <= high for low, high in told]) <= 0.985
+    told = [version_matrix(unrelated(np.random.default_rng(seed), gap=0.7)).ci for seed in range(100)]
+    assert 0.89 <= np.mean([low <= truth <= high for low, high in told]) <= 0.985
 
 
 def test_the_table_may_come_from_any_library():
