@@ -70,6 +70,19 @@ def test_a_batch_job_on_the_running_process_keeps_what_the_formula_says(period, 
         assert told == pytest.approx(want[name], abs=0.03), name
 
 
+def test_a_job_serves_the_newest_snapshot_that_is_ready():
+    rows = simulate_batches(1.0, period=0.25, delay=0.125, entities=2, days=2, step=1 / 16, rng=0)
+    one = rows[rows["entity_id"] == 1].reset_index(drop=True)
+    # Snapshots at every fourth step, ready two steps later: ages of 2 to 5 steps, over and over.
+    assert (one["age"] * 16).tolist() == [2, 3, 4, 5] * (len(one) // 4) + [2, 3][: len(one) % 4]
+    taken = one["time"] - one["age"]
+    assert (taken % 0.25 == 0).all()
+    now = dict(zip(one["time"], one["now"], strict=True))
+    known = taken.isin(now)
+    assert known.sum() > 15
+    assert one["served"][known].tolist() == [now[at] for at in taken[known]]
+
+
 def test_a_period_of_0_is_a_stream_and_a_long_one_does_harm_when_trained_fresh():
     assert kept_by_training(1.0, period=0) == {"fresh": 1.0, "as stale": 1.0, "age known": 1.0}
     assert average_kept(1.0, period=1e-9, training="fresh") == pytest.approx(1)
@@ -92,9 +105,13 @@ def test_a_batch_writes_every_entity_each_period_and_a_stream_one_an_event():
     assert told["writes_a_day"].tolist() == [1000, 4000, 2000]
     assert told["cost_a_day"].tolist() == pytest.approx([0.002, 0.008, 5.004])
     assert told.loc["stream", ["kept_fresh", "kept_as_stale"]].tolist() == [1, 1]
-    assert told.loc["batch every 24 h", "kept_as_stale"] == pytest.approx(
-        average_kept(1, period=1, training="as stale")
-    )
+    late = price_list(1000, 2000, half_life=1, periods=[1.0], delay=0.25).set_index("way")
+    for table, delay in ((told, 0), (late, 0.25)):
+        assert table.loc["batch every 24 h", "kept_as_stale"] == pytest.approx(
+            average_kept(1, period=1, delay=delay, training="as stale")
+        )
+    # The delay is the job's; a stream has none.
+    assert late.loc["stream", ["kept_fresh", "kept_as_stale"]].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from toolkit.world import Settings, simulate
 from toolkit.world.clock import DAY, START
 
 
-def history(rng, *, features=10, days=16, entities=30, keep=0.9, shock=0.1, heavy=False):
+def history(rng, *, features=6, days=16, entities=20, keep=0.9, shock=0.1, heavy=False):
     """Features that drift: entities of their own accord, and all of them together."""
     parts = []
     for _ in range(features):
@@ -68,7 +68,15 @@ def test_declared_it_is_no_finding_and_neither_is_a_world_without_a_change():
     assert still.verdict.startswith("No undeclared change shows among")
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.9, 0.995])
+def test_versions_may_be_texts():
+    numbers = window_history(WORLD, range(40, 56), changed={"clicks_30d": (52, 7)}, declared=True)
+    texts = numbers.assign(version="v" + numbers["version"].astype(str))
+    pd.testing.assert_frame_equal(
+        undeclared_change(texts, before=4).table, undeclared_change(numbers, before=4).table
+    )
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.995])
 def test_over_many_features_false_alarms_are_as_rare_as_they_say(keep):
     p = [undeclared_change(history(np.random.default_rng(s), keep=keep)).p for s in range(50)]
     # At a level of .2, fifty families ring 10 times on average, with a standard deviation of 2.8.
@@ -79,9 +87,9 @@ def test_over_many_features_false_alarms_are_as_rare_as_they_say(keep):
 def test_where_steps_are_independent_and_normal_p_is_uniform():
     p = []
     for seed in range(120):
-        walk = history(np.random.default_rng(seed), features=1, days=20, entities=25, keep=1.0, shock=0.0)
+        walk = history(np.random.default_rng(seed), features=1, days=20, keep=1.0, shock=0.0)
         steps = np.random.default_rng(10_000 + seed).normal(size=20).cumsum()
-        p.append(undeclared_change(walk.assign(value=walk["value"] + 0.02 * steps.repeat(25))).p)
+        p.append(undeclared_change(walk.assign(value=walk["value"] + 0.02 * steps.repeat(20))).p)
     assert kstest(p, "uniform").pvalue > 0.01
 
 
@@ -90,14 +98,19 @@ def test_heavy_tails_change_nothing_as_only_ranks_enter():
     assert undeclared_change(plain).estimate == pytest.approx(undeclared_change(heavy).estimate)
 
 
-def test_a_step_is_judged_by_the_t_of_a_prediction_from_the_steps_before():
+@pytest.mark.parametrize(("step", "moved", "widened"), [("level", 1.5, 1.0), ("spread", 0.0, 3.0)])
+def test_a_step_is_judged_by_the_t_of_a_prediction_from_the_steps_before(step, moved, widened):
     rows = history(np.random.default_rng(6), features=1, days=13)
+    last = rows["event_ts"] == rows["event_ts"].max()
+    centre = rows.loc[last, "value"].mean()
+    rows.loc[last, "value"] = centre + moved + widened * (rows.loc[last, "value"] - centre)
     told = undeclared_change(rows, before=11).table.iloc[0]
+    assert told["step"] == step
     from scipy.special import ndtri
     from scipy.stats import rankdata
 
-    score = ndtri(rankdata(rows["value"]) / (len(rows) + 1)).reshape(13, 30)
-    path = score.mean(1) if told["step"] == "level" else np.log(score.std(1))
+    score = ndtri(rankdata(rows["value"]) / (len(rows) + 1)).reshape(13, 20)
+    path = score.mean(1) if step == "level" else np.log(score.std(1))
     steps = np.diff(path)
     size = steps[11] - steps[:11].mean()
     error = steps[:11].std(ddof=1) * np.sqrt(1 + 1 / 11)

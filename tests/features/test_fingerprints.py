@@ -1,8 +1,10 @@
 """Fingerprints: equal for equal definitions and rows in any library and process, and a registry that keeps its word."""
 
 import datetime
+import os
 import subprocess
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
@@ -28,6 +30,8 @@ def test_the_order_of_a_mapping_and_the_width_of_a_number_do_not_count():
     assert fingerprint(MONTH) == fingerprint({**MONTH, "window_days": np.int32(30)})
     assert fingerprint(MONTH) == fingerprint({**MONTH, "window_days": 30.0})
     assert fingerprint("Z\u00fcrich") == fingerprint("Zu\u0308rich")
+    assert fingerprint([np.bool_(True), np.float64(2)]) == fingerprint((True, 2))
+    assert fingerprint(10**400) != fingerprint(10**400 + 1)
 
 
 @pytest.mark.parametrize(
@@ -50,20 +54,20 @@ def test_anything_else_is_another_definition(other):
 def test_another_process_with_another_hash_seed_finds_the_same():
     code = (
         "import pandas as pd; from toolkit.features.fingerprints import *; "
-        "print(fingerprint({'b': {'x', }.pop(), 'a': [1.5, None]}), fingerprint_data(pd.DataFrame({'k': ['u', 'v'], 'v': [1, 2]})))"
+        "print(fingerprint({'b': 'x', 'a': [1.5, None]}), fingerprint_data(pd.DataFrame({'k': ['u', 'v'], 'v': [1, 2]})))"
     )
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()[-1]
-        for seed in ("1", "2")
-    }
-    here = fingerprint_data(pd.DataFrame({"k": ["u", "v"], "v": [1, 2]}))
-    assert told == {here}
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert told == [
+        fingerprint({"a": [1.5, None], "b": "x"}),
+        fingerprint_data(pd.DataFrame({"k": ["u", "v"], "v": [1, 2]})),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +78,8 @@ def test_another_process_with_another_hash_seed_finds_the_same():
         ({"window": [1, float("nan")]}, r"definition\.window\[1\]: got nan; a number must be finite"),
         ({7: "days"}, r"definition: got the key 7; keys must be texts"),
         (b"raw", r"definition: got bytes"),
+        ({"\u00e9": 1, "e\u0301": {}}, r"definition: got a key twice, in two Unicode forms"),
+        (np.datetime64("2026-03-02"), r"definition: got date"),
     ],
 )
 def test_what_has_no_lasting_text_is_refused(part, message):
@@ -148,6 +154,41 @@ def test_negative_zero_is_zero_and_long_ids_are_told_apart():
     assert fingerprint_data(long) != fingerprint_data(longer)
 
 
+def test_a_long_id_is_itself_beside_short_ones_and_in_any_type_that_holds_it():
+    ids = [1, 2**53 + 2, 2**60]
+    want = fingerprint_data(pd.DataFrame({"id": ids}))
+    others = [
+        pd.DataFrame({"id": np.array(ids, dtype="uint64")}),
+        pd.DataFrame({"id": np.array(ids, dtype="float64")}),
+        pl.DataFrame({"id": ids}),
+        pa.table({"id": ids}),
+    ]
+    assert {fingerprint_data(other) for other in others} == {want}
+    huge = pd.DataFrame({"id": np.array([2**64 - 1, 2**64 - 2], dtype="uint64")})
+    assert fingerprint_data(huge) != fingerprint_data(huge.iloc[:1])
+
+
+def test_long_ids_that_a_missing_one_makes_floats_are_refused_rather_than_confused():
+    for frame in (pl.DataFrame({"id": [2**53 + 1, None]}), pa.table({"id": [2**53 + 1, None]})):
+        with pytest.raises(
+            ValueError, match=r"id: got missing values beside whole numbers from 2 \*\* 53 on"
+        ):
+            fingerprint_data(frame)
+
+
+def test_flags_count_as_1_and_0_missing_or_not_in_any_library():
+    told = {
+        fingerprint_data(frame)
+        for frame in (
+            pl.DataFrame({"new": [True, None, False]}),
+            pa.table({"new": [True, None, False]}),
+            pd.DataFrame({"new": pd.array([True, None, False], dtype="boolean")}),
+            pd.DataFrame({"new": [1.0, np.nan, 0.0]}),
+        )
+    }
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
@@ -161,6 +202,8 @@ def test_negative_zero_is_zero_and_long_ids_are_told_apart():
             pd.DataFrame({"ts": pd.to_datetime(["2026-03-02"])}),
             r"ts: got datetime64\[\w+\] in frame; .* zone",
         ),
+        (pd.DataFrame({0: [1]}), r"frame: got the column 0; names must be texts"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), r"frame: got a column's name twice"),
         (pd.DataFrame({"d": [datetime.date(2026, 3, 2)]}), r"d: got object in frame"),
     ],
 )
@@ -179,6 +222,10 @@ def test_a_name_keeps_its_definition_across_openings(tmp_path):
         again.register("rate_30d.v1", {**MONTH, "window_days": 7})
     assert again.definition("rate_30d.v1") == MONTH
     assert again.names() == ["rate_30d.v1"]
+    frozen = types.MappingProxyType({"days": np.int64(30), "bots": np.bool_(False), "of": ("a", "b")})
+    first = again.register("frozen", frozen)
+    assert fingerprint(again.definition("frozen")) == first
+    (tmp_path / "features" / "frozen.json").unlink()
     assert [path.name for path in (tmp_path / "features").iterdir()] == ["rate_30d.v1.json"]
 
 

@@ -61,19 +61,19 @@ def unrelated(rng, *, gap=0.0, users=80, each=5):
 
 
 def test_p_is_uniform_and_intervals_cover_where_versions_do_not_matter():
-    told = [version_matrix(unrelated(np.random.default_rng(seed))) for seed in range(250)]
+    told = [version_matrix(unrelated(np.random.default_rng(seed))) for seed in range(200)]
     assert kstest([one.p for one in told], "uniform").pvalue > 0.01
     assert 0.92 <= np.mean([one.ci[0] <= 0 <= one.ci[1] for one in told]) <= 0.98
 
 
 def test_intervals_cover_a_loss_too():
     many = pd.concat(
-        [unrelated(np.random.default_rng(10_000 + k), gap=0.7, users=3000) for k in range(8)],
+        [unrelated(np.random.default_rng(10_000 + k), gap=0.7, users=3000) for k in range(5)],
         ignore_index=True,
     )
     truth = version_matrix(many.assign(user_id=np.arange(len(many)))).estimate
-    told = [version_matrix(unrelated(np.random.default_rng(seed), gap=0.7)).ci for seed in range(150)]
-    assert 0.91 <= np.mean([low <= truth <= high for low, high in told]) <= 0.985
+    told = [version_matrix(unrelated(np.random.default_rng(seed), gap=0.7)).ci for seed in range(100)]
+    assert 0.89 <= np.mean([low <= truth <= high for low, high in told]) <= 0.985
 
 
 def test_the_table_may_come_from_any_library():

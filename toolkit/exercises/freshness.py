@@ -21,8 +21,8 @@ EXERCISES = {
             ),
             Hint(
                 lambda: 2 * brentq(lambda age: r2_kept(age, half_life=1) - 0.8, 0, 1),
-                "That has the mean age right, or the correlation where R2 is asked for. What is kept isn't linear in "
-                "the age: average it over all ages.",
+                "At its mean age such a batch keeps 80%, and at its oldest the correlation is 0.8. What is asked for "
+                "is the mean of R2 over all ages.",
             ),
         ),
     ),

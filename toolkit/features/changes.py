@@ -37,7 +37,7 @@ def undeclared_change(
     Parameters
     ----------
     history : frame
-        The feature history: `entity_id`, `feature`, `event_ts`, `value`, `version`.
+        The feature history: `entity_id`, `feature`, `event_ts`, `value`, `version` (a number or a text).
     every : str
         The period of which each is summed up, as pandas writes it; a feature's definition changes
         between two of them.
@@ -76,6 +76,7 @@ def undeclared_change(
         rows["period"] = rows["event_ts"].dt.tz_convert("UTC").dt.floor(every)
     except ValueError:
         raise ValueError(f"every: got {every!r}; it must be a period such as 1D or 1h") from None
+    rows["version"] = pd.factorize(rows["version"])[0]
     rows = rows.sort_values(["feature", "period"], kind="stable", ignore_index=True)
     tests, features = [], {}
     starts = np.flatnonzero((rows["feature"] != rows["feature"].shift()).to_numpy())
@@ -125,6 +126,7 @@ def undeclared_change(
             "a feature's steps from day to day are alike and nearly independent while its definition stays; a "
             "rhythm of the week widens them and hides small changes",
             "the change comes between two periods, for all entities at once",
+            "no period is left out: a step over a gap is wider than the others",
         ),
         cannot_tell=(
             "a new definition from a real event of that day that moved everyone: recompute a few old days under "

@@ -24,6 +24,8 @@ from toolkit.frames import read_columns
 __all__ = ["Manifest", "Registry", "VersionMismatch", "fingerprint", "fingerprint_data"]
 
 _LENGTH = 16
+# From here on not every whole number is a float.
+_LONG = 2.0**53
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _GOLDEN, _ONCE, _TWICE = (
     np.uint64(value) for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -68,28 +70,31 @@ def fingerprint(definition: Any) -> str:
 
 
 def _canonical(part: Any, where: str) -> Any:
+    if isinstance(part, np.generic):
+        part = part.item()
     if part is None or isinstance(part, bool):
         return part
     if isinstance(part, str):
         return unicodedata.normalize("NFC", part)
+    if isinstance(part, numbers.Integral):
+        return int(part)
     if isinstance(part, numbers.Real):
         value = float(part)
         if not math.isfinite(value):
             raise ValueError(f"{where}: got {part!r}; a number must be finite")
-        if isinstance(part, numbers.Integral):
-            return int(part)
         return int(value) if value.is_integer() else value
     if isinstance(part, Mapping):
         for key in part:
             if not isinstance(key, str):
                 raise ValueError(f"{where}: got the key {key!r}; keys must be texts")
-        # As pairs, so that a mapping never equals a list.
-        return {
-            "mapping": sorted(
-                [unicodedata.normalize("NFC", key), _canonical(value, f"{where}.{key}")]
-                for key, value in part.items()
-            )
+        told = {
+            unicodedata.normalize("NFC", key): _canonical(value, f"{where}.{key}")
+            for key, value in part.items()
         }
+        if len(told) < len(part):
+            raise ValueError(f"{where}: got a key twice, in two Unicode forms; each must be there once")
+        # As pairs, so that a mapping never equals a list.
+        return {"mapping": [[key, told[key]] for key in sorted(told)]}
     if isinstance(part, Sequence) and not isinstance(part, bytes):
         return [_canonical(each, f"{where}[{place}]") for place, each in enumerate(part)]
     raise ValueError(
@@ -97,12 +102,21 @@ def _canonical(part: Any, where: str) -> Any:
     )
 
 
+def _written(part: Any) -> Any:
+    """What JSON doesn't know, as what it knows and what has the same fingerprint."""
+    if isinstance(part, np.generic):
+        return part.item()
+    if isinstance(part, Mapping):
+        return dict(part)
+    return list(part) if isinstance(part, Sequence) else float(part)
+
+
 def fingerprint_data(frame: Any) -> str:
     """A short text that is the same for equal rows in any order, whichever library or engine holds them.
 
     The order of rows and columns, the width of whole numbers, and how a missing value is written don't
-    count; a row that is there twice does. A value that was rounded to float32 is another value. Times
-    count to the microsecond.
+    count; a row that is there twice does. A flag counts as 1 or 0. A value that was rounded to float32 is
+    another value. Times count to the microsecond.
 
     Parameters
     ----------
@@ -117,7 +131,8 @@ def fingerprint_data(frame: Any) -> str:
     Raises
     ------
     ValueError
-        If there is no row, or a column is of another kind.
+        If there is no row, or a column is of another kind, or has missing values beside whole numbers from
+        2 ** 53 on, which libraries round then.
 
     Examples
     --------
@@ -128,18 +143,30 @@ def fingerprint_data(frame: Any) -> str:
     False
     """
     try:
-        columns = nw.from_native(frame).collect_schema().names()
+        schema = nw.from_native(frame).collect_schema()
     except TypeError:
         raise ValueError(
             f"frame: got {type(frame).__name__}; it must be a frame that Narwhals reads"
         ) from None
+    except nw.exceptions.DuplicateError:
+        raise ValueError("frame: got a column's name twice; each must be there once") from None
+    columns = schema.names()
+    for column in columns:
+        if not isinstance(column, str):
+            raise ValueError(f"frame: got the column {column!r}; names must be texts")
     table = read_columns(frame, "frame", columns, missing=columns)
+    for column in columns:
+        rounded = schema[column].is_integer() and table[column].dtype.kind == "f"
+        if rounded and (table[column].abs() >= _LONG).any():
+            raise ValueError(
+                f"{column}: got missing values beside whole numbers from 2 ** 53 on in frame; make them texts"
+            )
     row = np.zeros(len(table), dtype=np.uint64)
     for column in sorted(columns):
-        row += _mixed(_hashed(table[column], str(column)) ^ _of_text(str(column)))
+        row += _mixed(_hashed(table[column], column) ^ _of_text(column))
     # A sum doesn't depend on the order; unlike an exclusive or, it counts a row that is there twice.
     lanes = [int(_mixed(row ^ seed).sum(dtype=np.uint64)) for seed in (_GOLDEN, _ONCE)]
-    told = json.dumps([sorted(map(str, columns)), len(table), lanes])
+    told = json.dumps([sorted(columns), len(table), lanes])
     return hashlib.sha256(told.encode()).hexdigest()[:_LENGTH]
 
 
@@ -152,12 +179,14 @@ def _hashed(values: pd.Series, name: str) -> np.ndarray:
         made[there] = _mixed(told.view(np.uint64) ^ _of_text("time"))
     elif pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values):
         known = values.to_numpy()[there]
-        if known.dtype.kind in "iu" and len(known) and (np.abs(known.astype(float)) >= 2**53).any():
-            # Such whole numbers have no float of their own.
-            made[there] = _mixed(known.astype(np.int64).view(np.uint64) ^ _of_text("whole"))
-        else:
-            # Adding 0 makes the negative zero an ordinary one.
-            made[there] = _mixed((known.astype(np.float64) + 0.0).view(np.uint64))
+        # Adding 0 makes the negative zero an ordinary one.
+        real = known.astype(np.float64) + 0.0
+        told = _mixed(real.view(np.uint64))
+        # Such whole numbers have no float of their own; those that no integer holds are floats anyway.
+        long = (np.abs(real) >= _LONG) & ((np.abs(real) < 2.0**63) | (known.dtype.kind == "u"))
+        whole = known[long].astype(np.uint64 if known.dtype.kind == "u" else np.int64).view(np.uint64)
+        told[long] = _mixed(whole ^ _of_text("whole"))
+        made[there] = told
     elif values[there].map(lambda value: isinstance(value, str)).all():
         code, words = pd.factorize(values[there])
         of_word = np.array([_of_text(unicodedata.normalize("NFC", word)) for word in words], dtype=np.uint64)
@@ -222,7 +251,7 @@ class Registry:
             and single points.
         """
         path, told = self._path(name), fingerprint(definition)
-        record = json.dumps({"fingerprint": told, "definition": definition}, default=float)
+        record = json.dumps({"fingerprint": told, "definition": definition}, default=_written)
         handle, draft = tempfile.mkstemp(dir=self.folder, suffix=".draft")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

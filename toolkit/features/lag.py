@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from toolkit.features.asof import asof_join
 from toolkit.frames import read_columns
 
 __all__ = ["Coverage", "matching_lags", "read_history", "read_late"]
@@ -18,7 +20,8 @@ def read_history(history: Any, feature: str, *, by: str = "event_ts") -> pd.Data
     Raises
     ------
     ValueError
-        If a column is missing or incomplete, a time has no zone, or the feature isn't there.
+        If a column is missing or incomplete, a time has no zone, a value was available before its event, or the
+        feature isn't there.
 
     Examples
     --------
@@ -35,6 +38,12 @@ def read_history(history: Any, feature: str, *, by: str = "event_ts") -> pd.Data
     if not known.any():
         raise ValueError(f"feature: got {feature!r}; history has {', '.join(sorted(set(rows['feature'])))}")
     rows = rows[known].sort_values(["available_ts", "event_ts"], kind="stable")
+    early = rows["available_ts"] < rows["event_ts"]
+    if early.any():
+        raise ValueError(
+            f"available_ts: got {int(early.sum())} of {len(rows)} values of {feature!r} that were available before "
+            "their event; none may be"
+        )
     rows = rows.rename(columns={by: "time"})[["entity_id", "time", "value"]]
     rows["time"] = _utc(rows["time"])
     return (
@@ -44,8 +53,10 @@ def read_history(history: Any, feature: str, *, by: str = "event_ts") -> pd.Data
     )
 
 
-def read_late(history: pd.DataFrame, entity: pd.Series, ts: pd.Series, lag: pd.Timedelta) -> np.ndarray:
-    """The value that stood just before each row's time less the lag; nan where there was none yet.
+def read_late(
+    history: pd.DataFrame, entity: pd.Series, ts: pd.Series, lags: Sequence[pd.Timedelta]
+) -> np.ndarray:
+    """The value that stood just before each row's time less each lag; nan where there was none yet.
 
     What comes at the very moment doesn't count: it may be the row's own event.
 
@@ -55,39 +66,47 @@ def read_late(history: pd.DataFrame, entity: pd.Series, ts: pd.Series, lag: pd.T
         As `read_history` gives it.
     entity, ts : Series
         Of the rows.
-    lag : Timedelta
+    lags : sequence of Timedelta
+
+    Returns
+    -------
+    array of shape (rows, lags)
+
+    Raises
+    ------
+    ValueError
+        If the entities are numbers on one side and texts on the other.
 
     Examples
     --------
     >>> ts = pd.Series(pd.to_datetime(["2026-03-02", "2026-03-03"], utc=True))
     >>> history = pd.DataFrame({"entity_id": 7, "time": ts, "value": [1.0, 2.0]})
-    >>> read_late(history, pd.Series([7, 7]), ts, pd.Timedelta(0)).tolist()
+    >>> read_late(history, pd.Series([7, 7]), ts, [pd.Timedelta(0)])[:, 0].tolist()
     [nan, 1.0]
     """
-    asked = pd.DataFrame({"entity_id": entity.to_numpy(), "time": (_utc(ts) - lag).to_numpy()})
-    asked["time"] = asked["time"].dt.tz_localize("UTC") if asked["time"].dt.tz is None else asked["time"]
-    asked["time"] = _utc(asked["time"])
-    order = np.argsort(asked["time"].to_numpy(), kind="stable")
-    known = history.assign(time=_utc(history["time"])).sort_values("time", kind="stable")
-    found = pd.merge_asof(
-        asked.iloc[order], known, on="time", by="entity_id", direction="backward", allow_exact_matches=False
+    key = str(entity.name or "entity")
+    # Times count to the microsecond, so what came before a moment came one before it at the latest.
+    just_before = [_utc(_utc(ts) - lag) - pd.Timedelta(1, "us") for lag in lags]
+    asked = pd.DataFrame(
+        {key: np.tile(entity.to_numpy(), len(lags)), "read at": pd.concat(just_before, ignore_index=True)}
     )
-    values = np.empty(len(asked))
-    values[order] = found["value"].to_numpy(float)
-    return values
+    time = _utc(history["time"])
+    known = history.assign(feature="value", event_ts=time, available_ts=time)
+    found = asof_join(asked, known, key=key, entity="entity_id", ts="read at")["f_value"]
+    return np.asarray(found.to_numpy(float).reshape(len(lags), len(ts)).T)
 
 
 def matching_lags(history: pd.DataFrame, entity: pd.Series, ts: pd.Series, value: pd.Series) -> pd.DataFrame:
     """For each row, the stretches of lags at which its entity's history had the very value: `row`, `low`, `high` in hours.
 
-    A lag fits if it is above `low` and at most `high`; rows whose value was never there have no stretch.
+    A lag fits if it is at least `low` and below `high`; rows whose value was never there have no stretch.
 
     Parameters
     ----------
     history : DataFrame
         As `read_history` gives it.
     entity, ts, value : Series
-        Of the rows; values are compared at the precision of `value`.
+        Of the rows; values are compared at the precision of `value` where that is a float's.
 
     Examples
     --------
@@ -97,6 +116,8 @@ def matching_lags(history: pd.DataFrame, entity: pd.Series, ts: pd.Series, value
     >>> matching_lags(history, pd.Series([7]), noon, pd.Series([1.0]))[["low", "high"]].to_numpy().tolist()
     [[12.0, 36.0]]
     """
+    # Whole numbers and flags were written as such: cut off like them, a fraction would seem to be one.
+    value = value if value.dtype.kind == "f" else value.astype(float)
     known = history.assign(value=history["value"].astype(value.dtype))
     # A value that is written again unchanged still stands.
     fresh = (known["entity_id"] != known["entity_id"].shift()) | (known["value"] != known["value"].shift())
@@ -157,7 +178,7 @@ class Coverage:
         self.high = np.searchsorted(self.ends, lags["high"])
 
     def shares(self, weights: np.ndarray) -> np.ndarray:
-        """The weighted share of rows that the lags between each end and the next explain."""
+        """The weighted share of rows that the lags from each end to before the next explain."""
         weight = weights[self.row]
         step = np.bincount(self.low, weight, minlength=len(self.ends))
         step -= np.bincount(self.high, weight, minlength=len(self.ends))
