@@ -116,7 +116,7 @@ def test_other_libraries_frames_give_the_same_findings():
         ({"others": -1}, "others: got -1; it must be a whole number"),
         ({"others": 1.5}, "others: got 1.5; it must be a whole number"),
         ({"y": 2}, "y: got 2 in table; a label is 0 or 1"),
-        ({"user_id": 1}, "cluster: got 1; an error needs two"),
+        ({"user_id": 1}, "user_id: got 1; an error needs two"),
         ({"f_sum": "a"}, "f_sum: got .* in table; it must be numbers"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_row_before_the_first_value_is_counted_and_not_guessed():
             {},
             "feature_history: got no value of 'r' that was available at any of the 2 rows",
         ),
-        ({"f_r": [3.0, 4.0]}, {}, "item_id: got 7 in all rows; errors by item need two at least"),
+        ({"f_r": [3.0, 4.0]}, {}, "item_id: got 7 in all rows; an error needs two clusters"),
         (
             {},
             {"event_ts": pd.to_datetime(["2026-03-01"] * 2, utc=True)},
@@ -250,6 +250,21 @@ def test_the_audit_reads_other_libraries_frames(nine):
     training, history = nine["training_table"], nine["feature_history"]
     polars = asof_audit(pl.from_pandas(training), pl.from_pandas(history), feature="rate_today")
     assert polars.estimate == pytest.approx(asof_audit(training, history, feature="rate_today").estimate)
+
+
+def test_the_audit_reads_columns_of_other_names_and_clusters_as_told(nine):
+    training = nine["training_table"].assign(day=lambda t: t["ts"].dt.floor("D").astype("str"))
+    plain = asof_audit(training, nine["feature_history"], feature="rate_today")
+    names = {"item_id": "sku", "ts": "asked_ts", "y": "clicked", "f_rate_today": "rate"}
+    settings = {"column": "rate", "key": "sku", "ts": "asked_ts", "y": "clicked"}
+    renamed = training.rename(columns=names)
+    history = nine["feature_history"].rename(columns={"entity_id": "thing"})
+    found = asof_audit(renamed, history, feature="rate_today", entity="thing", **settings)
+    assert found.ci == plain.ci
+    assert found.assumptions[0] == "skus are independent of each other"
+    by_day = asof_audit(renamed, history, feature="rate_today", entity="thing", cluster="day", **settings)
+    assert by_day.estimate == plain.estimate
+    assert by_day.n_clusters == training["day"].nunique()
 
 
 def test_the_audit_refuses_an_unknown_feature(nine):
