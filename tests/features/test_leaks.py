@@ -34,7 +34,7 @@ def uniform(ps):
 
 @pytest.mark.parametrize("leak", [0, 1])
 def test_the_probe_s_interval_covers_the_slope_and_its_p_value_is_uniform_without_a_leak(leak):
-    rng, runs = np.random.default_rng(leak), 300
+    rng, runs = np.random.default_rng(leak), 240
     found = [probe(probe_rows(rng, leak=leak)) for _ in range(runs)]
     assert 0.93 <= np.mean([each.ci[0] <= leak <= each.ci[1] for each in found]) <= 0.97
     if not leak:
@@ -75,7 +75,7 @@ def test_many_counts_are_cut_into_as_many_parts_as_asked():
 
 
 def test_too_good_s_interval_covers_and_its_p_value_is_uniform_where_both_are_alike():
-    rng, ps, covered, runs = np.random.default_rng(3), [], 0, 300
+    rng, ps, covered, runs = np.random.default_rng(3), [], 0, 240
 
     def table(users):
         user = np.repeat(users, 4)
@@ -183,7 +183,7 @@ def test_a_change_of_unit_adds_nothing(nine):
 
 
 def test_the_audit_s_p_value_is_uniform_where_what_the_table_adds_is_noise():
-    rng, ps, runs = np.random.default_rng(1), [], 120
+    rng, ps, runs = np.random.default_rng(1), [], 80
     ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.arange(900), unit="min")
     item = np.arange(900) % 150
     history = pd.DataFrame(
