@@ -230,9 +230,7 @@ def test_several_keys_and_features_are_the_definition_row_by_row():
     known = known.drop_duplicates(["entity_id", "market", "feature", "event_ts", "available_ts"])
     asked = rows(*draw.integers(0, 45, 60), item=draw.integers(0, 3, 60))
     asked["market"] = draw.choice(["NL", "BE"], 60)
-    joined = asof_join(
-        asked, known, key=["item_id", "market"], entity=["entity_id", "market"], max_age="12h"
-    )
+    joined = asof_join(asked, known, key=["item_id", "market"], entity=["entity_id", "market"], max_age="12h")
     for feature in ("x", "z"):
         for market in ("NL", "BE"):
             here = asked["market"] == market
@@ -298,7 +296,12 @@ def bad(**change):
         (rows(12), bad(), {"max_age": "soon"}, "max_age: got 'soon'"),
         (rows(12), bad(), {"max_age": 36}, "max_age: got 36; it must be a time with its unit"),
         (rows(12), bad(), {"max_age": "36"}, "max_age: got '36'"),
-        (pl.from_pandas(rows(12, item=[np.nan]), nan_to_null=False), bad(), {}, "item_id: got 1 missing of 1"),
+        (
+            pl.from_pandas(rows(12, item=[np.nan]), nan_to_null=False),
+            bad(),
+            {},
+            "item_id: got 1 missing of 1",
+        ),
         (
             rows(12),
             pl.from_pandas(bad(entity_id=[7.0, np.nan]), nan_to_null=False),

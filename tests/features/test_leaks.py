@@ -199,6 +199,22 @@ def test_the_audit_s_p_value_is_uniform_where_what_the_table_adds_is_noise():
     assert gap < 1.95 / np.sqrt(runs)
 
 
+def test_the_audit_s_estimate_is_per_deviation_of_what_is_added_and_copies_of_a_row_add_no_certainty():
+    rng, n = np.random.default_rng(2), 2_000
+    ts = pd.Timestamp("2026-03-02", tz="UTC")
+    known, y = 5.0 * rng.normal(size=n), rng.integers(0, 2, n)
+    history = pd.DataFrame(
+        {"entity_id": range(n), "feature": "r", "event_ts": ts, "available_ts": ts, "value": known}
+    )
+    # What the table adds has variance 2 and covariance 1/2 with the label.
+    added = 2 * y - 1 + rng.normal(size=n)
+    rows = pd.DataFrame({"item_id": range(n), "ts": ts, "y": y, "f_r": known + added})
+    found = asof_audit(rows, history, feature="r")
+    assert found.estimate == pytest.approx(100 * 0.5 / np.sqrt(2), abs=3 * found.se)
+    assert found.se < 1
+    assert asof_audit(pd.concat([rows] * 4), history, feature="r").se == pytest.approx(found.se, rel=0.01)
+
+
 def test_a_row_before_the_first_value_is_counted_and_not_guessed():
     ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta([0, 2, 3, 4, 5], unit="h")
     history = pd.DataFrame(

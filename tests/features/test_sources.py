@@ -43,7 +43,9 @@ def test_names_and_texts_come_back_from_the_engine_as_they_were(name):
 
 def test_engines_that_spill_at_once_don_t_share_a_folder_and_leave_none_behind():
     engines = [open_engine("20MB") for _ in range(2)]
-    folders = [Path(each.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]) for each in engines]
+    folders = [
+        Path(each.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]) for each in engines
+    ]
     assert folders[0] != folders[1]
     engines[0].execute("CREATE TABLE t AS SELECT range AS a, hash(range) AS b FROM range(2_000_000)")
     assert list(folders[0].iterdir())

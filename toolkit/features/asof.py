@@ -244,7 +244,11 @@ def _check_once(
         if not len(ties):
             return
         if len(ties) <= _FEW:
-            part += f" AND epoch_us(available_ts) IN ({', '.join(map(str, ties))})"
+            if known.arrow is None:
+                part += f" AND epoch_us(available_ts) IN ({', '.join(map(str, ties))})"
+            else:
+                engine.register("tied", known.arrow.take(np.flatnonzero(np.isin(at, ties))))
+                part = part.replace("FROM feature_history", "FROM tied")
         else:
             found = engine.execute(f"SELECT hash({columns}) AS mark FROM feature_history").fetchnumpy()
             if not len(_alike(np.asarray(found["mark"]))):
@@ -371,7 +375,9 @@ def _microseconds(max_age: timedelta | str | None) -> int | None:
     except (ValueError, TypeError):
         age = pd.NaT
     if age is pd.NaT or age < pd.Timedelta(0):
-        raise ValueError(f"max_age: got {max_age!r}; it must be a time with its unit such as '36h', not below 0")
+        raise ValueError(
+            f"max_age: got {max_age!r}; it must be a time with its unit such as '36h', not below 0"
+        )
     return int(age // pd.Timedelta(1, "us"))
 
 

@@ -97,7 +97,13 @@ def asof_audit(
         times=[ts],
     )
     joined = asof_join(
-        rows[[*keys, ts]], feature_history, key=keys, entity=entity, ts=ts, features=[feature], prefix="known "
+        rows[[*keys, ts]],
+        feature_history,
+        key=keys,
+        entity=entity,
+        ts=ts,
+        features=[feature],
+        prefix="known ",
     )
     known = joined[f"known {feature}"].to_numpy(float)
     there = np.isfinite(known)
