@@ -186,8 +186,9 @@ def test_each_library_gets_its_own_frame_back(tmp_path):
 def test_a_relation_can_be_read_whichever_way_its_history_was_checked(hours):
     known = history(*((hour, hour + 1, float(hour)) for hour in hours))
     with duckdb.connect() as mine:
-        joined = asof_join(mine.from_df(rows(12)), mine.from_df(known)).df()
-    assert joined["f_x"].tolist() == [max(hours)]
+        for given in (mine.from_df(known), known):
+            joined = asof_join(mine.from_df(rows(12)), given).df()
+            assert joined["f_x"].tolist() == [max(hours)]
 
 
 def test_nan_and_null_are_one_missing_value_and_nan_is_no_key():

@@ -183,7 +183,7 @@ def test_a_change_of_unit_adds_nothing(nine):
 
 
 def test_the_audit_s_p_value_is_uniform_where_what_the_table_adds_is_noise():
-    rng, ps, runs = np.random.default_rng(1), [], 80
+    rng, ps, runs = np.random.default_rng(1), [], 60
     ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.arange(900), unit="min")
     item = np.arange(900) % 150
     history = pd.DataFrame(
