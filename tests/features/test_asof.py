@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from toolkit.features.asof import asof_join
+from toolkit.features.asof import _alike, asof_join
 
 NOON = pd.Timestamp("2026-03-02 12:00", tz="UTC")
 
@@ -182,6 +182,63 @@ def test_each_library_gets_its_own_frame_back(tmp_path):
         np.testing.assert_array_equal(joined[["f_x", "f_z"]].to_numpy(float), expected)
 
 
+@pytest.mark.parametrize("hours", [(9, 10), (10, 9), (9, 9)])
+def test_a_relation_can_be_read_whichever_way_its_history_was_checked(hours):
+    known = history(*((hour, hour + 1, float(hour)) for hour in hours))
+    with duckdb.connect() as mine:
+        for given in (mine.from_df(known), known):
+            joined = asof_join(mine.from_df(rows(12)), given).df()
+            assert joined["f_x"].tolist() == [max(hours)]
+
+
+def test_nan_and_null_are_one_missing_value_and_nan_is_no_key():
+    known = pl.from_pandas(history((9, 9, 1.0), (10, 10, np.nan)), nan_to_null=False)
+    asked = duckdb.sql("SELECT 7 AS item_id, TIMESTAMPTZ '2026-03-02 12:00+00' AS ts")
+    assert asof_join(asked, known).fetchall()[0][-1] is None
+    nobody = duckdb.sql("SELECT 'nan'::DOUBLE AS item_id, TIMESTAMPTZ '2026-03-02 12:00+00' AS ts")
+    with pytest.raises(ValueError, match="item_id: got 1 missing of 1"):
+        asof_join(nobody, known)
+
+
+def test_features_that_differ_in_capitals_alone_are_two_in_a_frame_and_refused_in_a_relation():
+    known = history((9, 9, 1.0), (9, 9, 2.0)).assign(feature=["x", "X"])
+    joined = asof_join(rows(12).assign(F_X=3.0), known, features=["x"])
+    assert joined[["F_X", "f_x"]].iloc[0].tolist() == [3.0, 1.0]
+    both = asof_join(rows(12), known)
+    assert both[["f_x", "f_X"]].iloc[0].tolist() == [1.0, 2.0]
+    with duckdb.connect() as mine:
+        with pytest.raises(ValueError, match="features: got 'x' and another that differs in capitals"):
+            asof_join(mine.from_df(rows(12)), known)
+        with pytest.raises(ValueError, match="rows have a column f_x already"):
+            asof_join(mine.from_df(rows(12).assign(F_X=3.0)), known, features=["x"])
+
+
+def test_repeats_are_found_as_a_sort_finds_them():
+    draw = np.random.default_rng(0)
+    for size, kinds in ((0, 1), (1, 1), (2, 1), (1000, 300), (5000, 10**9), (5000, 10**5), (5000, 10**7)):
+        marks = draw.integers(-kinds, kinds, size)
+        values, times = np.unique(marks, return_counts=True)
+        assert set(_alike(marks)) == set(values[times > 1])
+
+
+def test_several_keys_and_features_are_the_definition_row_by_row():
+    draw = np.random.default_rng(5)
+    known = history(*zip(*(draw.integers(0, 30, 150).astype(float) for _ in range(3)), strict=True))
+    known["available_ts"] = known["event_ts"] + pd.to_timedelta(draw.integers(0, 9, 150), unit="h")
+    known["feature"] = draw.choice(["x", "z"], 150)
+    known["market"] = draw.choice(["NL", "BE"], 150)
+    known["entity_id"] = draw.integers(0, 2, 150)
+    known = known.drop_duplicates(["entity_id", "market", "feature", "event_ts", "available_ts"])
+    asked = rows(*draw.integers(0, 45, 60), item=draw.integers(0, 3, 60))
+    asked["market"] = draw.choice(["NL", "BE"], 60)
+    joined = asof_join(asked, known, key=["item_id", "market"], entity=["entity_id", "market"], max_age="12h")
+    for feature in ("x", "z"):
+        for market in ("NL", "BE"):
+            here = asked["market"] == market
+            expected = slowly(asked[here], known[known["market"] == market], feature, "12h")
+            np.testing.assert_array_equal(joined.loc[here, f"f_{feature}"], expected)
+
+
 def bad(**change):
     return history((9, 10, 1.0), (10, 11, 2.0)).assign(**change)
 
@@ -238,6 +295,22 @@ def bad(**change):
         (rows(12).assign(f_x=1.0), bad(), {}, "prefix: got 'f_'; rows have a column f_x already"),
         (rows(12), bad(), {"max_age": "-1h"}, "max_age: got '-1h'"),
         (rows(12), bad(), {"max_age": "soon"}, "max_age: got 'soon'"),
+        (rows(12), bad(), {"max_age": 36}, "max_age: got 36; it must be a time with its unit"),
+        (rows(12), bad(), {"max_age": "36"}, "max_age: got '36'"),
+        (
+            pl.from_pandas(rows(12, item=[np.nan]), nan_to_null=False),
+            bad(),
+            {},
+            "item_id: got 1 missing of 1",
+        ),
+        (
+            rows(12),
+            pl.from_pandas(bad(entity_id=[7.0, np.nan]), nan_to_null=False),
+            {},
+            "entity_id: got 1 missing of 2",
+        ),
+        (rows(12, item=[2.0**53]), bad(), {}, "item_id: got 9.0072e.15 in rows as a float"),
+        (__file__, bad(), {}, "rows: got .*; it must be a Parquet file"),
         (rows(12), bad(), {"memory_limit": "much"}, "memory_limit: got 'much'"),
         (rows(12), bad(), {"key": ["item_id", "ts"], "entity": "entity_id"}, "entity: got .* for the key"),
         (rows(12), bad().iloc[:0], {}, "feature_history: got no row"),

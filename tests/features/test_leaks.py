@@ -34,7 +34,7 @@ def uniform(ps):
 
 @pytest.mark.parametrize("leak", [0, 1])
 def test_the_probe_s_interval_covers_the_slope_and_its_p_value_is_uniform_without_a_leak(leak):
-    rng, runs = np.random.default_rng(leak), 300
+    rng, runs = np.random.default_rng(leak), 240
     found = [probe(probe_rows(rng, leak=leak)) for _ in range(runs)]
     assert 0.93 <= np.mean([each.ci[0] <= leak <= each.ci[1] for each in found]) <= 0.97
     if not leak:
@@ -75,7 +75,7 @@ def test_many_counts_are_cut_into_as_many_parts_as_asked():
 
 
 def test_too_good_s_interval_covers_and_its_p_value_is_uniform_where_both_are_alike():
-    rng, ps, covered, runs = np.random.default_rng(3), [], 0, 300
+    rng, ps, covered, runs = np.random.default_rng(3), [], 0, 240
 
     def table(users):
         user = np.repeat(users, 4)
@@ -116,7 +116,7 @@ def test_other_libraries_frames_give_the_same_findings():
         ({"others": -1}, "others: got -1; it must be a whole number"),
         ({"others": 1.5}, "others: got 1.5; it must be a whole number"),
         ({"y": 2}, "y: got 2 in table; a label is 0 or 1"),
-        ({"user_id": 1}, "cluster: got 1; an error needs two"),
+        ({"user_id": 1}, "user_id: got 1; an error needs two"),
         ({"f_sum": "a"}, "f_sum: got .* in table; it must be numbers"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_change_of_unit_adds_nothing(nine):
 
 
 def test_the_audit_s_p_value_is_uniform_where_what_the_table_adds_is_noise():
-    rng, ps, runs = np.random.default_rng(1), [], 120
+    rng, ps, runs = np.random.default_rng(1), [], 60
     ts = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.arange(900), unit="min")
     item = np.arange(900) % 150
     history = pd.DataFrame(
@@ -197,6 +197,22 @@ def test_the_audit_s_p_value_is_uniform_where_what_the_table_adds_is_noise():
         ps.append(asof_audit(rows, history, feature="r").p)
     gap = np.abs(np.sort(ps) - (np.arange(runs) + 0.5) / runs).max()
     assert gap < 1.95 / np.sqrt(runs)
+
+
+def test_the_audit_s_estimate_is_per_deviation_of_what_is_added_and_copies_of_a_row_add_no_certainty():
+    rng, n = np.random.default_rng(2), 2_000
+    ts = pd.Timestamp("2026-03-02", tz="UTC")
+    known, y = 5.0 * rng.normal(size=n), rng.integers(0, 2, n)
+    history = pd.DataFrame(
+        {"entity_id": range(n), "feature": "r", "event_ts": ts, "available_ts": ts, "value": known}
+    )
+    # What the table adds has variance 2 and covariance 1/2 with the label.
+    added = 2 * y - 1 + rng.normal(size=n)
+    rows = pd.DataFrame({"item_id": range(n), "ts": ts, "y": y, "f_r": known + added})
+    found = asof_audit(rows, history, feature="r")
+    assert found.estimate == pytest.approx(100 * 0.5 / np.sqrt(2), abs=3 * found.se)
+    assert found.se < 1
+    assert asof_audit(pd.concat([rows] * 4), history, feature="r").se == pytest.approx(found.se, rel=0.01)
 
 
 def test_a_row_before_the_first_value_is_counted_and_not_guessed():
@@ -227,7 +243,7 @@ def test_a_row_before_the_first_value_is_counted_and_not_guessed():
             {},
             "feature_history: got no value of 'r' that was available at any of the 2 rows",
         ),
-        ({"f_r": [3.0, 4.0]}, {}, "item_id: got 7 in all rows; errors by item need two at least"),
+        ({"f_r": [3.0, 4.0]}, {}, "item_id: got 7 in all rows; an error needs two clusters"),
         (
             {},
             {"event_ts": pd.to_datetime(["2026-03-01"] * 2, utc=True)},
@@ -250,6 +266,21 @@ def test_the_audit_reads_other_libraries_frames(nine):
     training, history = nine["training_table"], nine["feature_history"]
     polars = asof_audit(pl.from_pandas(training), pl.from_pandas(history), feature="rate_today")
     assert polars.estimate == pytest.approx(asof_audit(training, history, feature="rate_today").estimate)
+
+
+def test_the_audit_reads_columns_of_other_names_and_clusters_as_told(nine):
+    training = nine["training_table"].assign(day=lambda t: t["ts"].dt.floor("D").astype("str"))
+    plain = asof_audit(training, nine["feature_history"], feature="rate_today")
+    names = {"item_id": "sku", "ts": "asked_ts", "y": "clicked", "f_rate_today": "rate"}
+    settings = {"column": "rate", "key": "sku", "ts": "asked_ts", "y": "clicked"}
+    renamed = training.rename(columns=names)
+    history = nine["feature_history"].rename(columns={"entity_id": "thing"})
+    found = asof_audit(renamed, history, feature="rate_today", entity="thing", **settings)
+    assert found.ci == plain.ci
+    assert found.assumptions[0] == "skus are independent of each other"
+    by_day = asof_audit(renamed, history, feature="rate_today", entity="thing", cluster="day", **settings)
+    assert by_day.estimate == plain.estimate
+    assert by_day.n_clusters == training["day"].nunique()
 
 
 def test_the_audit_refuses_an_unknown_feature(nine):

@@ -1,5 +1,7 @@
 """A table comes to the engine as frame, relation or file, with its kinds of columns told alike."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,20 @@ def test_categories_are_text_and_whole_numbers_of_every_size_are_numbers():
 def test_names_and_texts_come_back_from_the_engine_as_they_were(name):
     found = open_engine(None).execute(f"SELECT {literal(name)} AS {identifier(name)}").df()
     assert found.to_dict("list") == {name: [name]}
+
+
+def test_engines_that_spill_at_once_don_t_share_a_folder_and_leave_none_behind():
+    engines = [open_engine("20MB") for _ in range(2)]
+    folders = [
+        Path(each.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]) for each in engines
+    ]
+    assert folders[0] != folders[1]
+    engines[0].execute("CREATE TABLE t AS SELECT range AS a, hash(range) AS b FROM range(2_000_000)")
+    assert list(folders[0].iterdir())
+    assert not folders[1].exists()
+    for each in engines:
+        each.close()
+    assert not folders[0].exists()
 
 
 def test_an_engine_keeps_to_its_limit():

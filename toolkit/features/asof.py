@@ -24,6 +24,8 @@ __all__ = ["asof_join"]
 _IN_AN_ARRAY = 20_000_000
 # So few ties in time are looked at one by one.
 _FEW = 10_000
+# From here on a float leaves whole numbers out.
+_EXACT = 2**53
 _UTC = {"UTC", "Etc/UTC", "Z", "+00:00", "GMT"}
 _LAG = "epoch_us(available_ts) - epoch_us(event_ts)"
 # No caller's column is called that.
@@ -83,9 +85,9 @@ def asof_join(
     ------
     ValueError
         Before any work: if a column is missing or of the wrong kind, a time bears no zone or another
-        one than `ts`, a key, time or feature is missing in a row, a value was available before its
-        event, there are two values of one feature for one entity and both times, a feature isn't in the history, or
-        a result's column is in `rows` already.
+        one than `ts`, a key, time or feature is missing in a row (nan is), a key is a float of 2**53 or more,
+        a value was available before its event, there are two values of one feature for one entity and both
+        times, a feature isn't in the history, or a result's column is in `rows` already.
 
     Examples
     --------
@@ -107,18 +109,19 @@ def asof_join(
     known = source(engine, feature_history, "feature_history", columns)
     _check_kinds(asked, known, keys, entities, ts)
     _check_complete(engine, [*keys, ts])
+    _check_exact(engine, asked, keys)
+    _check_exact(engine, known, entities)
     told = _features_told(engine, known, entities)
     names = _check_features(features, told)
-    for name in names:
-        if f"{prefix}{name}" in asked.kinds:
-            raise ValueError(f"prefix: got {prefix!r}; rows have a column {prefix}{name} already")
+    _check_apart(asked, names, prefix)
     _check_once(engine, known, entities, names)
     query = _query(asked, told, list(zip(keys, entities, strict=True)), ts, names, age, prefix)
     if asked.eager is None:
         return engine.sql(query)
     found = engine.execute(query).fetchnumpy()
     place = found.pop(_PLACE.strip('"')) - 1
-    return _added(asked.eager, {name: _in_order(values, place) for name, values in found.items()})
+    added = zip(names, found.values(), strict=True)
+    return _added(asked.eager, {f"{prefix}{name}": _in_order(values, place) for name, values in added})
 
 
 def _check_kinds(asked: Source, known: Source, keys: Sequence[str], entities: Sequence[str], ts: str) -> None:
@@ -152,6 +155,33 @@ def _check_complete(engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -
     for column, count in zip(columns, missing, strict=True):
         if count:
             raise ValueError(f"{column}: got {count:,} missing of {rows:,}; rows must be complete")
+
+
+def _check_exact(engine: duckdb.DuckDBPyConnection, table: Source, columns: Sequence[str]) -> None:
+    """Refuse keys that came as floats and are too large for a float to tell one from the next."""
+    for column in table.floats.intersection(columns):
+        (largest,) = _one(engine, f"SELECT max(abs({identifier(column)})) FROM {table.name}")
+        if largest is not None and largest >= _EXACT:
+            raise ValueError(
+                f"{column}: got {largest:g} in {table.name} as a float, which tells whole numbers apart "
+                f"below {_EXACT:,} alone; it must be a whole number or text"
+            )
+
+
+def _check_apart(asked: Source, names: Sequence[str], prefix: str) -> None:
+    """Refuse a result's column that is in the rows already; the engine's own tables know no capitals."""
+
+    def seen(column: str) -> str:
+        return column.lower() if asked.eager is None else column
+
+    taken, made = {seen(column) for column in asked.kinds}, set[str]()
+    for name in names:
+        column = seen(f"{prefix}{name}")
+        if column in taken:
+            raise ValueError(f"prefix: got {prefix!r}; rows have a column {prefix}{name} already")
+        if column in made:
+            raise ValueError(f"features: got {name!r} and another that differs in capitals alone; join one")
+        made.add(column)
 
 
 def _features_told(engine: duckdb.DuckDBPyConnection, known: Source, entities: Sequence[str]) -> pd.DataFrame:
@@ -206,35 +236,53 @@ def _check_once(
     columns = ", ".join([*map(identifier, entities), "feature", "event_ts", "available_ts"])
     part = f"FROM feature_history WHERE feature IN ({', '.join(map(literal, names))})"
     if _one(engine, "SELECT count(*) FROM feature_history")[0] <= _IN_AN_ARRAY:
+        # Only values that were available at one time can be alike.
         at = known.microseconds(engine, "available_ts")
-        # A log comes in order, as a rule; else the times' lower halves are soon sorted. Either way only values
-        # that were available at one time can be alike.
-        low = at.astype(np.uint32)
-        if not (at[1:] >= at[:-1]).all():
-            low = np.sort(low)
-        ties = np.unique(low[1:][low[1:] == low[:-1]])
+        # A log comes in order, as a rule.
+        logged = bool((at[1:] >= at[:-1]).all())
+        ties = pd.unique(at[1:][at[1:] == at[:-1]] if logged else _alike(at))
         if not len(ties):
             return
         if len(ties) <= _FEW:
-            part += f" AND epoch_us(available_ts) & {2**32 - 1} IN ({', '.join(map(str, ties))})"
+            if known.arrow is None:
+                part += f" AND epoch_us(available_ts) IN ({', '.join(map(str, ties))})"
+            else:
+                engine.register("tied", known.arrow.take(np.flatnonzero(np.isin(at, ties))))
+                part = part.replace("FROM feature_history", "FROM tied")
         else:
-            marks = engine.execute(f"SELECT hash({columns}) AS mark FROM feature_history").fetchnumpy()[
-                "mark"
-            ]
-            marks = np.sort(marks)
-            if not (marks[1:] == marks[:-1]).any():
+            found = engine.execute(f"SELECT hash({columns}) AS mark FROM feature_history").fetchnumpy()
+            if not len(_alike(np.asarray(found["mark"]))):
                 return
     twice = engine.execute(
         f"SELECT {columns} {part} GROUP BY ALL HAVING count(*) > 1 AND"
         " (min(value) IS DISTINCT FROM max(value) OR count(value) NOT IN (0, count(*)))"
         f" ORDER BY {columns} LIMIT 1"
-    ).fetchone()
+    ).fetchall()
     if twice:
-        *entity, feature, event, available = twice
+        *entity, feature, event, available = twice[0]
         raise ValueError(
             f"feature_history: got two values of {feature!r} for entity {', '.join(map(str, entity))} at "
             f"{event}, available {available}; one event has one value at a time"
         )
+
+
+def _alike(marks: np.ndarray) -> np.ndarray:
+    """Those of many whole numbers that are there more than once (some of them where they are very many).
+
+    Each goes to a bucket, which remembers the last that came. Half the time of a sort, as few share one.
+    """
+    if len(marks) < 2:
+        return marks[:0]
+    bits = len(marks).bit_length() + 1
+    # Fibonacci hashing: the golden ratio spreads neighbours.
+    bucket = ((marks.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits)).view(np.int64)
+    place = np.arange(len(marks), dtype=np.int32)
+    last = np.empty(2**bits, dtype=np.int32)
+    last[bucket] = place
+    met = last[bucket]
+    rest = np.flatnonzero(met != place)
+    same = marks[rest][marks[rest] == marks[met[rest]]]
+    return same if len(same) > _FEW else np.concatenate([same, _alike(marks[rest])])
 
 
 def _query(
@@ -259,7 +307,8 @@ def _query(
         if age is not None:
             young = f"epoch_us(r.{identifier(ts)}) - epoch_us(h{number}.event_ts) <= {age}"
             value = f"CASE WHEN {young} THEN {value} END"
-        values.append(f"{value} AS {identifier(prefix + name)}")
+        # A frame's columns get their names later: the engine knows no capitals.
+        values.append(f"{value} AS {identifier(prefix + name) if asked.eager is None else f'v{number}'}")
     columns = ", ".join(dict.fromkeys([*(identifier(key) for key, _ in pairs), identifier(ts)]))
     lazy = asked.eager is None
     return (
@@ -319,16 +368,20 @@ def _entities(keys: Sequence[str], entity: str | Sequence[str] | None) -> list[s
 def _microseconds(max_age: timedelta | str | None) -> int | None:
     if max_age is None:
         return None
+    # A bare number would be nanoseconds to pandas, and hours to whoever wrote it.
+    bare = not isinstance(max_age, str | timedelta | np.timedelta64) or str(max_age).strip().isdecimal()
     try:
-        age = pd.Timedelta(max_age)
+        age = pd.NaT if bare else pd.Timedelta(max_age)
     except (ValueError, TypeError):
         age = pd.NaT
     if age is pd.NaT or age < pd.Timedelta(0):
-        raise ValueError(f"max_age: got {max_age!r}; it must be a time such as '36h', not below 0")
+        raise ValueError(
+            f"max_age: got {max_age!r}; it must be a time with its unit such as '36h', not below 0"
+        )
     return int(age // pd.Timedelta(1, "us"))
 
 
 def _one(engine: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
-    found = engine.execute(query).fetchone()
-    assert found is not None
+    # All of it: a result that isn't read to its end keeps the engine from the caller's relation.
+    (found,) = engine.execute(query).fetchall()
     return tuple(found)

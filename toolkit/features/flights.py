@@ -176,21 +176,18 @@ def _base() -> pd.DataFrame:
 @lru_cache(maxsize=8)
 def _table(ahead: float, delays: bool) -> pd.DataFrame:
     """The rows as of so many hours before the scheduled departure."""
-    rows = _base()
+    rows = _table(ahead, False) if delays else _base()
     rows = rows.assign(ts=rows["scheduled_ts"] - pd.Timedelta(hours=ahead))
-    rows = asof_join(rows, weather_history(), key="origin", entity="origin", max_age="6h")
-    if delays:
-        rows = asof_join(rows, delays_so_far(), key="origin", entity="origin", max_age="12h")
-    return rows.drop(columns="ts")
+    known, most = (delays_so_far(), "12h") if delays else (weather_history(), "6h")
+    return asof_join(rows, known, key="origin", entity="origin", max_age=most).drop(columns="ts")
 
 
 @lru_cache(maxsize=2)
 def _own_hour(delays: bool) -> pd.DataFrame:
     """The rows with what their own hour had: its weather as if it could be read at its begin, its average delay."""
-    rows = _base()
-    rows = rows.assign(ts=rows["scheduled_ts"])
-    rows = asof_join(rows, weather_history(published="0h"), key="origin", entity="origin", max_age="6h")
     if delays:
-        averaged = with_hourly_average(rows, ["origin"])
-        rows = averaged.rename(columns={"f_average": "f_late_share"}).drop(columns="others")
-    return rows.drop(columns="ts")
+        averaged = with_hourly_average(_own_hour(False), ["origin"])
+        return averaged.rename(columns={"f_average": "f_late_share"}).drop(columns="others")
+    rows = _base().assign(ts=lambda table: table["scheduled_ts"])
+    known = weather_history(published="0h")
+    return asof_join(rows, known, key="origin", entity="origin", max_age="6h").drop(columns="ts")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy.stats import t as student
 
+from toolkit.features.areas import Area, clustered_area, contrast
 from toolkit.features.asof import asof_join
 from toolkit.features.own_label import leak_auc
 from toolkit.finding import Finding
@@ -18,17 +19,29 @@ from toolkit.rules import count, level
 
 __all__ = ["asof_audit", "leak_probe", "too_good"]
 
-_POINTS = "points of click rate"
+_POINTS = "points of the outcome's rate"
 # A part of the rows needs so many good and so many bad ones for an AUC that is nearly normal.
 _LEAST = 5
 _COUNTS = 25
 
 
-def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha: float = 0.05) -> Finding:
+def asof_audit(
+    training_table: Any,
+    feature_history: Any,
+    *,
+    feature: str,
+    column: str | None = None,
+    key: str | Sequence[str] = "item_id",
+    entity: str | Sequence[str] | None = None,
+    ts: str = "ts",
+    y: str = "y",
+    cluster: str | None = None,
+    alpha: float = 0.05,
+) -> Finding:
     """Whether a training table holds more of a row's outcome than could be read at its request.
 
     Joins to each row the feature's last value that was available then, and regresses the outcome
-    on what the table's value adds to it, given that value, by item. A table that is merely staler
+    on what the table's value adds to it, given that value, by cluster. A table that is merely staler
     than the store differs too, and adds nothing.
 
     Parameters
@@ -36,23 +49,31 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
     training_table, feature_history : any frame that Narwhals reads
         Times bear their zone, the same one. Joined by `asof_join`: of what was available the newest event's value counts.
     feature : str
-        The feature's name in the history; `f_` before it in the training table.
+        The feature's name in the history.
+    column : str, optional
+        Its column in the training table, complete; the name with `f_` before it where not given.
+    key, entity, ts
+        As in `asof_join`: columns of the training table that name the entity, those of the history, the time.
+    y : str
+        The outcome's column, 0 or 1.
+    cluster : str, optional
+        The column that says which rows hang together; the first key where not given.
     alpha : float
         One minus the level of the interval.
 
     Returns
     -------
     Finding
-        Change of the outcome's rate for one standard deviation of what the table adds; its table
+        Change of the outcome's rate, in percentage points, for one standard deviation of what the table adds; its table
         counts the rows that differ, and those for which nothing was available yet (these have no
         part in the estimate).
 
     Raises
     ------
     ValueError
-        If a column is missing or of the wrong kind, the history doesn't have the feature or has two
-        values of it for one entity and time, nothing was available at any row, or rows that differ
-        are of one item.
+        If a column is missing, incomplete or of the wrong kind, the history doesn't have the feature or has
+        two values of it for one entity and time, nothing was available at any row, or rows differ and all
+        are of one cluster.
 
     Examples
     --------
@@ -64,16 +85,27 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
     'None of the 4 rows differs from what was available.'
     """
     level(alpha)
-    column = f"f_{feature}"
+    column = f"f_{feature}" if column is None else column
+    keys = [key] if isinstance(key, str) else list(key)
+    cluster = keys[0] if cluster is None else cluster
     rows = read_columns(
         training_table,
         "training_table",
-        ["item_id", "ts", "y", column],
-        labels=["y"],
+        [*keys, ts, y, column, cluster],
+        labels=[y],
         numbers=[column],
-        times=["ts"],
+        times=[ts],
     )
-    known = asof_join(rows[["item_id", "ts"]], feature_history, features=[feature])[column].to_numpy(float)
+    joined = asof_join(
+        rows[[*keys, ts]],
+        feature_history,
+        key=keys,
+        entity=entity,
+        ts=ts,
+        features=[feature],
+        prefix="known ",
+    )
+    known = joined[f"known {feature}"].to_numpy(float)
     there = np.isfinite(known)
     if not there.any():
         raise ValueError(
@@ -93,10 +125,12 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
     known, added = known[there], np.where(same, 0.0, given - known)[there]
     # What the table adds beyond what the known value tells.
     beyond = added - np.polyval(np.polyfit(known, added, 1), known) if np.ptp(known) else added - added.mean()
-    outcome, item = 100.0 * rows["y"].to_numpy()[there], rows["item_id"].to_numpy()[there]
+    outcome, units = 100.0 * rows[y].to_numpy()[there], pd.factorize(rows[cluster][there])[0]
     differs = bool((there & ~same).any())
-    if differs and len(np.unique(item)) < 2:
-        raise ValueError(f"item_id: got {item[0]} in all rows; errors by item need two at least")
+    if differs and not units.any():
+        raise ValueError(
+            f"{cluster}: got {rows[cluster][there].iloc[0]} in all rows; an error needs two clusters at least"
+        )
     # A change of unit leaves what single precision rounds.
     if not differs or beyond.std() <= 1e-5 * given.std():
         told = "By more than a change of scale none" if differs else "None"
@@ -114,7 +148,7 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
         np.column_stack([(added - added.mean()) / added.std(), known]), has_constant="add"
     )
     design = design[:, : 2 + bool(np.ptp(known))]
-    fit = sm.OLS(outcome, design).fit(cov_type="cluster", cov_kwds={"groups": pd.factorize(item)[0]})
+    fit = sm.OLS(outcome, design).fit(cov_type="cluster", cov_kwds={"groups": units})
     low, high = fit.conf_int(alpha)[1]
     return Finding(
         float(fit.params[1]),
@@ -125,14 +159,14 @@ def asof_audit(training_table: Any, feature_history: Any, *, feature: str, alpha
         se=float(fit.bse[1]),
         p=float(fit.pvalues[1]),
         n=len(outcome),
-        n_clusters=len(np.unique(item)),
+        n_clusters=int(units.max()) + 1,
         alpha=alpha,
         table=table,
         assumptions=(
-            "items are independent of each other",
+            f"{cluster}s are independent of each other",
             "the history holds every value that was readable",
         ),
-        cannot_tell=("a row's own label, from other events of the day's future",),
+        cannot_tell=("a row's own label from other events that came later",),
     )
 
 
@@ -197,11 +231,12 @@ def leak_probe(
         raise ValueError(f"{count_col}: got {others[wrong][0]:g}; it must be a whole number, 0 at least")
     label, value = rows[y].to_numpy(int), rows[feature].to_numpy(float)
     share = float(label.mean())
+    code, clusters = _codes(rows[cluster], cluster)
     part = pd.qcut(others, bins, labels=False, duplicates="drop")
     # Where one count has more rows than a part should, the rest falls to one part: then by count itself.
     if len(np.unique(others)) <= bins:
         part = np.unique(others, return_inverse=True)[1]
-    records, influences = [], []
+    records, areas = [], []
     for number in np.unique(part):
         here = np.flatnonzero(part == number)
         good = int(label[here].sum())
@@ -214,10 +249,8 @@ def leak_probe(
             each = np.sort(others[here].astype(int))[middles.astype(int)]
             rows_each = np.ones(_COUNTS, dtype=int)
         predicted = np.average([leak_auc(int(n), share) for n in each], weights=rows_each)
-        found = _Area.of(label[here], value[here])
-        influence = np.zeros(len(rows))
-        influence[here] = found.influence
-        influences.append(influence)
+        found = clustered_area(label, value, code, here=part == number)
+        areas.append(found)
         weight = good * (len(here) - good) / len(here)
         records.append((others[here].mean(), len(here), found.auc, float(predicted), weight))
     by_count = pd.DataFrame(records, columns=["others", "rows", "auc", "leak_predicts", "weight"])
@@ -229,9 +262,8 @@ def leak_probe(
     x = by_count["leak_predicts"].to_numpy()
     x = x - np.average(x, weights=weight)
     pull = weight * x / (weight @ x**2)
-    slope = float(pull @ by_count["auc"])
-    se, clusters = _clustered(pull @ np.array(influences), rows[cluster].to_numpy())
-    low, high, p = _ends(slope, se, clusters, alpha)
+    slope = contrast(areas, pull)
+    low, high = slope.ci(alpha=alpha)
     first, last = by_count.iloc[0], by_count.iloc[-1]
     told = (
         f"AUC {first['auc']:.3f} where {first['others']:.3g} other events stand behind the feature, "
@@ -246,12 +278,12 @@ def leak_probe(
     else:
         verdict = f"No trend with traffic shows: {told}."
     return Finding(
-        slope,
+        slope.auc,
         (low, high),
         verdict,
         unit="of the slope of a leak",
-        se=se,
-        p=p,
+        se=slope.se,
+        p=_p(slope),
         n=int(by_count["rows"].sum()),
         n_clusters=clusters,
         alpha=alpha,
@@ -309,7 +341,7 @@ def too_good(
     True
     """
     level(alpha)
-    records, influences, units = [], [], []
+    records, labels, values, units = [], [], [], []
     for name, frame in (("training_table", training_table), ("served", served)):
         rows = read_columns(frame, name, [y, feature, cluster], labels=[y], numbers=[feature])
         good = int(rows[y].sum())
@@ -317,15 +349,18 @@ def too_good(
             raise ValueError(
                 f"{y}: got {good} good rows of {len(rows)} in {name}; it needs {_LEAST} of each kind"
             )
-        found = _Area.of(rows[y].to_numpy(int), rows[feature].to_numpy(float))
-        records.append((name, len(rows), good / len(rows), found.auc))
-        influences.append(found.influence)
+        records.append((name, len(rows), good / len(rows)))
+        labels.append(rows[y].to_numpy(int))
+        values.append(rows[feature].to_numpy(float))
         units.append(rows[cluster].to_numpy())
-    table = pd.DataFrame(records, columns=["table", "rows", "rate", "auc"])
+    code, clusters = _codes(np.concatenate(units), cluster)
+    label, value = np.concatenate(labels), np.concatenate(values)
+    first = np.arange(len(label)) < len(labels[0])
+    areas = [clustered_area(label, value, code, here=here) for here in (first, ~first)]
+    table = pd.DataFrame(records, columns=["table", "rows", "rate"]).assign(auc=[area.auc for area in areas])
     trained, in_use = table["auc"]
-    difference = float(trained - in_use)
-    se, clusters = _clustered(np.r_[influences[0], -influences[1]], np.concatenate(units))
-    low, high, p = _ends(difference, se, clusters, alpha)
+    difference = contrast(areas, [1, -1])
+    low, high = difference.ci(alpha=alpha)
     told = f"AUC {trained:.3f} in the training table and {in_use:.3f} as served"
     verdict = f"The feature alone is no better in training than in use: {told}."
     if low > 0:
@@ -333,12 +368,12 @@ def too_good(
     elif high < 0:
         verdict = f"The feature alone is worse in training than in use: {told}."
     return Finding(
-        difference,
+        difference.auc,
         (low, high),
         verdict,
         unit="AUC",
-        se=se,
-        p=p,
+        se=difference.se,
+        p=_p(difference),
         n=int(table["rows"].sum()),
         n_clusters=clusters,
         alpha=alpha,
@@ -354,34 +389,14 @@ def too_good(
     )
 
 
-@dataclass(frozen=True)
-class _Area:
-    """An AUC, and how far each row moves it (they sum to 0)."""
-
-    auc: float
-    influence: np.ndarray
-
-    @classmethod
-    def of(cls, label: np.ndarray, score: np.ndarray) -> _Area:
-        """By placements: for a good row the share of bad ones below it, for a bad one of good ones above; ties half."""
-        values, place = np.unique(score, return_inverse=True)
-        good = np.bincount(place[label == 1], minlength=len(values))
-        bad = np.bincount(place[label == 0], minlength=len(values))
-        bad_below = (np.cumsum(bad) - bad / 2) / bad.sum()
-        good_above = 1 - (np.cumsum(good) - good / 2) / good.sum()
-        auc = float(good @ bad_below / good.sum())
-        placement = np.where(label == 1, bad_below[place], good_above[place])
-        return cls(auc, (placement - auc) / np.where(label == 1, good.sum(), bad.sum()))
+def _codes(clusters: Any, name: str) -> tuple[np.ndarray, int]:
+    """Clusters as numbers from 0, and how many there are; an error needs two."""
+    code, names = pd.factorize(np.asarray(clusters))
+    if len(names) < 2:
+        raise ValueError(f"{name}: got {len(names)}; an error needs two at least")
+    return code, len(names)
 
 
-def _clustered(influence: np.ndarray, units: np.ndarray) -> tuple[float, int]:
-    """The standard error of a sum of influences of clusters, and how many there are."""
-    sums = np.bincount(pd.factorize(units)[0], influence)
-    if len(sums) < 2:
-        raise ValueError(f"cluster: got {len(sums)}; an error needs two at least")
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums @ sums))), len(sums)
-
-
-def _ends(value: float, se: float, clusters: int, alpha: float) -> tuple[float, float, float]:
-    half = float(student.isf(alpha / 2, clusters - 1)) * se
-    return value - half, value + half, float(2 * student.sf(abs(value) / se, clusters - 1)) if se else 1.0
+def _p(area: Area) -> float | None:
+    """The p-value of "it is 0"; none where no error is known."""
+    return None if math.isnan(area.p) else area.p

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import duckdb
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 __all__ = ["NUMBERS", "TEXT", "TIMES", "Source", "identifier", "literal", "open_engine", "source"]
 
@@ -22,11 +24,15 @@ NUMBERS, TEXT, TIMES = "numbers", "text", "times with their zone"
 
 @dataclass(frozen=True)
 class Source:
-    """A table that the engine knows by its name: kinds and zones of its columns, and the frame itself if eager."""
+    """A table that the engine knows by its name: kinds and zones of its columns, and the frame itself if eager.
+
+    `floats` are those of the needed columns that hold floating-point numbers; nan is missing in them.
+    """
 
     name: str
     kinds: Mapping[str, str]
     zones: Mapping[str, str | None]
+    floats: frozenset[str] = frozenset()
     eager: Any = None
     arrow: pa.Table | None = None
 
@@ -39,7 +45,9 @@ class Source:
 
 
 def open_engine(memory_limit: str | None) -> duckdb.DuckDBPyConnection:
-    """An engine of its own in memory, which goes to the system's folder for temporary files beyond its limit.
+    """An engine of its own in memory, which beyond its limit goes to a folder of its own for temporary files.
+
+    The engine makes the folder when it needs it, and removes it at the end.
 
     Examples
     --------
@@ -47,7 +55,9 @@ def open_engine(memory_limit: str | None) -> duckdb.DuckDBPyConnection:
     (2,)
     """
     engine = duckdb.connect()
-    engine.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
+    # Two engines in one folder would write over each other's files.
+    folder = Path(tempfile.gettempdir()) / f"duckdb-{uuid.uuid4().hex}"
+    engine.execute(f"SET temp_directory = {literal(str(folder))}")
     if memory_limit is not None:
         try:
             engine.execute(f"SET memory_limit = {literal(str(memory_limit))}")
@@ -64,7 +74,7 @@ def source(engine: duckdb.DuckDBPyConnection, given: Any, name: str, needed: Seq
     Raises
     ------
     ValueError
-        If it's no table, there is no such file, or a needed column isn't there.
+        If it's no table, there is no such file or it isn't Parquet, or a needed column isn't there.
 
     Examples
     --------
@@ -77,7 +87,10 @@ def source(engine: duckdb.DuckDBPyConnection, given: Any, name: str, needed: Seq
     if isinstance(given, str | Path):
         if not glob.glob(str(given)):
             raise ValueError(f"{name}: got {str(given)!r}; there is no such file")
-        engine.read_parquet(str(given)).create_view(name)
+        try:
+            engine.read_parquet(str(given)).create_view(name)
+        except duckdb.Error:
+            raise ValueError(f"{name}: got {str(given)!r}; it must be a Parquet file") from None
     elif isinstance(given, duckdb.DuckDBPyRelation):
         # It may be another connection's: read once, into a table that the engine may put on disk.
         engine.register("batches", given.to_arrow_reader())
@@ -100,18 +113,22 @@ def source(engine: duckdb.DuckDBPyConnection, given: Any, name: str, needed: Seq
         }
         # A column of no kind that joins is refused by its kind, next; nor need Arrow know it.
         whole = [column for column in dict.fromkeys(needed) if kinds[column] in (NUMBERS, TEXT, TIMES)]
-        arrow = _to_microseconds(eager.select(*whole).to_arrow())
+        arrow = _without_nan(_to_microseconds(eager.select(*whole).to_arrow()))
         engine.register(name, arrow)
-        return Source(name, kinds, zones, eager, arrow)
+        floats = frozenset(column for column in whole if eager.schema[column].is_float())
+        return Source(name, kinds, zones, floats, eager, arrow)
     types = {column: str(kind) for column, kind, *_ in engine.execute(f"DESCRIBE {name}").fetchall()}
     _there(name, types, needed)
-    finer = [f"{identifier(c)}::TIMESTAMPTZ AS {identifier(c)}" for c in types if types[c] == _NANOSECONDS]
-    if finer:
+    floats = frozenset(column for column in needed if types[column] in ("FLOAT", "DOUBLE"))
+    made = {c: f"{identifier(c)}::TIMESTAMPTZ" for c in types if types[c] == _NANOSECONDS}
+    made |= {c: f"CASE WHEN NOT isnan({identifier(c)}) THEN {identifier(c)} END" for c in floats}
+    if made:
         engine.execute(
-            f"ALTER {'VIEW' if isinstance(given, str | Path) else 'TABLE'} {name} RENAME TO {name}_finer"
+            f"ALTER {'VIEW' if isinstance(given, str | Path) else 'TABLE'} {name} RENAME TO {name}_given"
         )
-        engine.execute(f"CREATE TEMP VIEW {name} AS SELECT * REPLACE ({', '.join(finer)}) FROM {name}_finer")
-    return Source(name, {column: _sql_kind(kind) for column, kind in types.items()}, {})
+        replaced = ", ".join(f"{how} AS {identifier(column)}" for column, how in made.items())
+        engine.execute(f"CREATE TEMP VIEW {name} AS SELECT * REPLACE ({replaced}) FROM {name}_given")
+    return Source(name, {column: _sql_kind(kind) for column, kind in types.items()}, {}, floats)
 
 
 def _to_microseconds(table: pa.Table) -> pa.Table:
@@ -121,6 +138,18 @@ def _to_microseconds(table: pa.Table) -> pa.Table:
         for field in table.schema
     ]
     return table.cast(pa.schema(fields), safe=False)
+
+
+def _without_nan(table: pa.Table) -> pa.Table:
+    """A table whose floating-point columns have missing values for nan, as some libraries keep both."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            column = table.column(place)
+            absent = pc.is_nan(column)
+            if pc.any(absent).as_py():
+                none = pa.scalar(None, field.type)
+                table = table.set_column(place, field, pc.if_else(absent, none, column))
+    return table
 
 
 def _there(name: str, columns: Mapping[str, str], needed: Sequence[str]) -> None:

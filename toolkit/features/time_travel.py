@@ -140,8 +140,8 @@ def split_aucs(
     """The AUC of "what this user's nearest training row was" under three ways of splitting.
 
     A row a user and day; its label says whether the user buys within so many days. So neighbouring rows' labels
-    share most of their days. The model knows nothing but the label of the user's training row that is nearest
-    in time.
+    share most of their days. The model knows nothing but the labels of the user's nearest training rows, before and
+    after (in time only before).
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ def split_aucs(
     Returns
     -------
     DataFrame
-        A row a split: `random` rows, `forward in time` (the last tenth of the days is tested, for
-        one window's length), `forward, with a gap` of one window between; and its AUC.
+        A row a split: `random` rows (a fifth is tested), `forward in time` (a day's label predicts the next
+        six days, or as many as share some of it), `forward, with a gap` of one window between; and its AUC.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def split_aucs(
     before, after = (
         frame.to_numpy() for frame in (pd.DataFrame(known).ffill(axis=1), pd.DataFrame(known).bfill(axis=1))
     )
-    # The training row of the day before or after, whichever is nearest; of both their mean.
+    # The nearest training rows before and after: of both their mean.
     both = np.where(np.isnan(before), after, np.where(np.isnan(after), before, (before + after) / 2))
     aucs = [auc(label[tested].astype(int), both[tested])]
     cut = days - days // 10
