@@ -275,3 +275,11 @@ def test_many_series_never_run_out_of_colours():
 def test_what_it_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("marker", "align"), [(1.2, "left"), (1.5, "left"), (1.9, "right")])
+def test_a_marker_s_label_stands_on_the_side_that_has_room(marker, align):
+    chart = charts.lines(PATH[:2], x="day", y="rate", x_domain=[1, 2], marker=marker, marker_label="here")
+    [text] = [layer for layer in chart.to_dict()["layer"] if layer["mark"]["type"] == "text"]
+    assert text["mark"]["align"] == align
+    assert (text["mark"]["dx"] < 0) == (align == "right")

@@ -86,7 +86,8 @@ def lines(
     if reference is not None:
         layers += _reference(reference, reference_label)
     if marker is not None:
-        layers += _marker(marker, marker_label)
+        late = x_domain is not None and marker > (x_domain[0] + x_domain[-1]) / 2
+        layers += _marker(marker, marker_label, before=late)
     return alt.LayerChart(layer=layers, title=title)
 
 
@@ -377,10 +378,12 @@ def _upright(value: float, scale: dict[str, Any]) -> alt.Chart:
     return alt.Chart(data).mark_rule(color=MUTED).encode(x=alt.X("reference:Q", **scale))
 
 
-def _marker(value: float, label: str) -> list[alt.Chart]:
+def _marker(value: float, label: str, *, before: bool) -> list[alt.Chart]:
+    """A dashed line with its label, on that side of it on which there is room."""
     data = pd.DataFrame({"marker": [value], "label": [label]})
     rule = alt.Chart(data).mark_rule(strokeDash=[4, 4], color=INK).encode(x=alt.X("marker:Q"))
-    text = alt.Chart(data).mark_text(y=0, align="left", baseline="top", dx=4, color=INK)
+    align: Literal["right", "left"] = "right" if before else "left"
+    text = alt.Chart(data).mark_text(y=0, align=align, baseline="top", dx=-4 if before else 4, color=INK)
     return [rule, text.encode(x=alt.X("marker:Q"), text=alt.Text("label:N"))] if label else [rule]
 
 
