@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import bootstrap, clustered_error, interval, several
 
 
 def clustered(rng, users=60, per_user=8, spread=1.0):
@@ -72,3 +73,14 @@ def test_every_row_of_a_cluster_is_drawn_as_often_as_the_others_wherever_it_stan
         assert weights[0] == weights[2]
         assert weights[1] == weights[4]
         assert weights[[0, 1, 3]].sum() == 3
+
+
+def test_the_clustered_error_of_a_mean_is_statsmodels_and_one_cluster_is_refused():
+    draw = np.random.default_rng(5)
+    users = draw.choice(list("uvwxyz"), 90)
+    y = draw.normal(size=90) + (users == "u")
+    code = several(users, "user_id")
+    fit = sm.OLS(y, np.ones(90)).fit(cov_type="cluster", cov_kwds={"groups": code})
+    assert clustered_error((y - y.mean()) / 90, code) == pytest.approx(float(fit.bse[0]))
+    with pytest.raises(ValueError, match="user_id: got one in all rows; an interval needs two at least"):
+        several(["u"] * 3, "user_id")

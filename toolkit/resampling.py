@@ -63,6 +63,46 @@ def bootstrap(
     return np.array([statistic(times[code].astype(float)) for times in drawn])
 
 
+def several(clusters: Any, name: str) -> np.ndarray:
+    """Clusters as whole numbers from 0, refused where all rows are of one, which has no spread.
+
+    Raises
+    ------
+    ValueError
+        If there is one cluster only; `name` is what the message calls it.
+
+    Examples
+    --------
+    >>> several(["u", "v", "u"], "user_id").tolist()
+    [0, 1, 0]
+    """
+    code: np.ndarray = pd.factorize(np.asarray(clusters))[0]
+    if not (code > 0).any():
+        raise ValueError(f"{name}: got one in all rows; an interval needs two at least")
+    return code
+
+
+def clustered_error(influence: np.ndarray, code: np.ndarray) -> float:
+    """The standard error of an estimate to which each row adds its influence, clusters being independent.
+
+    Parameters
+    ----------
+    influence : array of shape (n,)
+        By how much each row moves the estimate, to first order; 0 in sum.
+    code : array of shape (n,)
+        Each row's cluster as `several` gives it.
+
+    Examples
+    --------
+    The mean of 1, 1, 0, 0, where the first two rows are one user's and the last two another's:
+
+    >>> clustered_error(np.array([0.5, 0.5, -0.5, -0.5]) / 4, np.array([0, 0, 1, 1]))
+    0.5
+    """
+    sums = np.bincount(code, influence)
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()))
+
+
 def interval(draws: Any, *, alpha: float = 0.05) -> tuple[float, float]:
     """The percentile interval of bootstrap replicates; those that are nan (undefined) are left out.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns
 from toolkit.general.contract import QuantileShim, quantile_shim, replay, score_contract, shadow_scores
 from toolkit.general.funnel import funnel_attribution, funnel_recall
 from toolkit.general.lineage import lineage
@@ -32,8 +32,6 @@ __all__ = [
     "score_contract",
     "shadow_scores",
 ]
-
-_IMPRESSION = ["request_id", "item_id"]
 
 
 def consumer_rows(downstream: Any, serving_log: Any, outcomes: Any) -> pd.DataFrame:
@@ -70,17 +68,17 @@ def consumer_rows(downstream: Any, serving_log: Any, outcomes: Any) -> pd.DataFr
         ["ts", "upstream_score", "upstream_version", "score", "action"],
         times=["ts"],
     )
-    columns = [*_IMPRESSION, "user_id", "ts", "score"]
+    columns = [*IMPRESSION, "user_id", "ts", "score"]
     log = read_columns(serving_log, "serving_log", columns, key=["ts", "score"], times=["ts"])
-    labels = read_columns(outcomes, "outcomes", [*_IMPRESSION, "y"], key=_IMPRESSION, labels=["y"])
-    served = log.merge(labels, on=_IMPRESSION).rename(columns={"score": "upstream_score"})
+    labels = read_columns(outcomes, "outcomes", [*IMPRESSION, "y"], key=IMPRESSION, labels=["y"])
+    served = log.merge(labels, on=IMPRESSION).rename(columns={"score": "upstream_score"})
     joined = reads.merge(served, on=["ts", "upstream_score"], how="left")
     lost = int(joined["y"].isna().sum())
     if lost:
         raise ValueError(
             f"downstream: got {lost:,} reads of {len(reads):,} without an impression and outcome"
         )
-    return joined.drop(columns=_IMPRESSION)
+    return joined.drop(columns=IMPRESSION)
 
 
 def consumer_impact(

@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
+from toolkit.resampling import clustered_error, several
 from toolkit.rules import level, number
 from toolkit.world.policies import fit_logistic
 
@@ -80,9 +81,7 @@ def bunching(
         number("bandwidth", bandwidth, above=0)
     table = read_columns(scored, "scored", [score, cluster], numbers=[score])
     values = table[score].to_numpy(float) - threshold
-    users = pd.factorize(table[cluster])[0]
-    if users.max() == 0:
-        raise ValueError(f"{cluster}: got one in all rows; an interval needs two at least")
+    users = several(table[cluster], cluster)
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     if not spread > 0:
         raise ValueError(f"{score}: got {len(values)} rows, all equal; scores must differ")
@@ -111,9 +110,7 @@ def bunching(
         )
     estimate = float(np.log(below / above))
     # Each density is a sum over rows, so the log ratio's variance is that of its senders' shares in it (mean 0).
-    by_user = np.bincount(users, below_rows / below - above_rows / above)
-    groups = len(by_user)
-    se = float(np.sqrt(groups / max(groups - 1, 1) * (by_user**2).sum()))
+    se = clustered_error(below_rows / below - above_rows / above, users)
     half = float(norm.isf(alpha / 2)) * se
     verdict = (
         "Scores gather just under the threshold"
@@ -130,7 +127,7 @@ def bunching(
         se=se,
         p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
         n=len(values),
-        n_clusters=groups,
+        n_clusters=int(users.max()) + 1,
         alpha=alpha,
         table=pd.DataFrame(
             {
@@ -209,10 +206,7 @@ def mutability_decay(
     if (mixed["min"] == mixed["max"]).any():
         alike = int(mixed.index[mixed["min"] == mixed["max"]][0])
         raise ValueError(f"y: got labels of one kind in week {alike + 1}; each week needs both")
-    users = pd.factorize(rows[cluster])[0]
-    groups = int(users.max()) + 1
-    if groups < 2:
-        raise ValueError(f"{cluster}: got one in all rows; an interval needs two at least")
+    users = several(rows[cluster], cluster)
     y = rows["y"].to_numpy(float)
     values = ((rows[features] - rows[features].mean()) / spread).to_numpy()
     place = features.index(column)
@@ -230,7 +224,7 @@ def mutability_decay(
     chance = expit(design @ weights)
     bread = np.linalg.inv((design * (chance * (1 - chance))[:, None]).T @ design)
     pull = (design * (y - chance)[:, None]) @ bread[:, 2]
-    se = float(np.sqrt(groups / (groups - 1) * (np.bincount(users, pull) ** 2).sum()))
+    se = clustered_error(pull, users)
     slope, half = float(weights[2]), float(norm.isf(alpha / 2)) * se
     by_week = []
     for one in mixed.index:
@@ -248,7 +242,7 @@ def mutability_decay(
         se=se,
         p=float(2 * norm.sf(abs(slope) / se)) if se else None,
         n=len(rows),
-        n_clusters=groups,
+        n_clusters=int(users.max()) + 1,
         alpha=alpha,
         table=pd.DataFrame(by_week, columns=["week", "rows", "weight"]),
         assumptions=(

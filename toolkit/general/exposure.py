@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import bootstrap, clustered_error, interval
 from toolkit.rules import count, level, number
 from toolkit.world.policies import fit_logistic
 
@@ -257,11 +257,11 @@ def explore_vs_exploit_gap(
     for name, rows in kinds.items():
         gap = float((y - expected)[rows].mean())
         influence.append(rows * (y - expected - gap) / rows.sum() - moved @ slope[rows].mean(0))
-        error = _clustered(influence[-1], users)
+        error = clustered_error(influence[-1], users)
         told.append((name, int(rows.sum()), y[rows].mean(), expected[rows].mean(), gap, error))
     table = pd.DataFrame(told, columns=["explored rows of items", "rows", "rate", "predicted", "gap", "se"])
     estimate = float(table["gap"][0] - table["gap"][1])
-    se = _clustered(influence[0] - influence[1], users)
+    se = clustered_error(influence[0] - influence[1], users)
     half = float(norm.isf(alpha / 2)) * se
     word = (
         "underrates"
@@ -321,7 +321,7 @@ def _worth(rows: pd.DataFrame, outcomes: Any, early: pd.Series, alpha: float) ->
     y, users = joined["y"].to_numpy(float), _several(joined["user_id"], np.ones(len(joined), dtype=bool))
     means = [y[half].mean() for half in (upper, ~upper)]
     influence = upper * (y - means[0]) / upper.sum() - ~upper * (y - means[1]) / (~upper).sum()
-    reach = float(norm.isf(alpha / 2)) * _clustered(influence, users)
+    reach = float(norm.isf(alpha / 2)) * clustered_error(influence, users)
     return means[0] - means[1], means[0] - means[1] - reach, means[0] - means[1] + reach
 
 
@@ -331,10 +331,3 @@ def _several(users: pd.Series, asked: np.ndarray) -> np.ndarray:
     if len(np.unique(codes[asked])) < 2:
         raise ValueError("user_id: got one in all explored rows; an interval needs two at least")
     return codes
-
-
-def _clustered(influence: np.ndarray, users: np.ndarray) -> float:
-    """Standard error from each row's influence, users being independent of each other."""
-    sums = np.bincount(users, influence)
-    groups = np.count_nonzero(np.bincount(users))
-    return float(np.sqrt((sums**2).sum() * groups / max(groups - 1, 1)))

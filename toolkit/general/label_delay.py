@@ -15,13 +15,12 @@ import pandas as pd
 from scipy.stats import norm
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import IMPRESSION, read_columns
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level, number
 
 __all__ = ["label_maturity", "labels_in"]
 
-_KEY = ["request_id", "item_id"]
 _DAY = pd.Timedelta(days=1)
 
 
@@ -190,8 +189,10 @@ def _rows(
     serving_log: Any, outcomes: Any, as_of: Any, treatment: str, cluster: str
 ) -> tuple[pd.DataFrame, list[str]]:
     """One row an impression: arm, cluster, age, time at risk and whether it converted by then."""
-    log = read_columns(serving_log, "serving_log", [*_KEY, cluster, "arm", "ts"], key=_KEY, missing=["arm"])
-    known = read_columns(outcomes, "outcomes", [*_KEY, "y", "label_ts"], key=_KEY, labels=["y"])
+    log = read_columns(
+        serving_log, "serving_log", [*IMPRESSION, cluster, "arm", "ts"], key=IMPRESSION, missing=["arm"]
+    )
+    known = read_columns(outcomes, "outcomes", [*IMPRESSION, "y", "label_ts"], key=IMPRESSION, labels=["y"])
     try:
         read = pd.Timestamp(as_of)
     except (TypeError, ValueError):
@@ -210,7 +211,7 @@ def _rows(
     if len(arms) != 2 or treatment not in arms:
         raise ValueError(f"treatment: got {treatment!r}; it must be one of two arms, and there are {arms}")
     # Labels of rows outside the experiment have no impression here; they are no part of the test.
-    rows = log.merge(known, on=_KEY, how="left")
+    rows = log.merge(known, on=IMPRESSION, how="left")
     rows["age"] = (read - rows["ts"]) / _DAY
     delay = (rows["label_ts"] - rows["ts"]) / _DAY
     if (delay < 0).any():
@@ -267,9 +268,11 @@ def labels_in(
     for delay in mean_delay.values():
         number("mean_delay", delay, above=0)
     number("closes", closes, above=0)
-    log = read_columns(serving_log, "serving_log", [*_KEY, "arm", "ts"], key=_KEY, missing=["arm"])
-    truth = read_columns(outcomes, "outcomes", [*_KEY, "y"], key=_KEY, labels=["y"])
-    rows = log.merge(truth, on=_KEY, validate="one_to_one")
+    log = read_columns(
+        serving_log, "serving_log", [*IMPRESSION, "arm", "ts"], key=IMPRESSION, missing=["arm"]
+    )
+    truth = read_columns(outcomes, "outcomes", [*IMPRESSION, "y"], key=IMPRESSION, labels=["y"])
+    rows = log.merge(truth, on=IMPRESSION, validate="one_to_one")
     unknown = set(rows["arm"].dropna()) - set(mean_delay)
     if unknown:
         raise ValueError(f"mean_delay: got arms {sorted(mean_delay)}; the log has {sorted(unknown)}")
@@ -278,4 +281,6 @@ def labels_in(
     rows["y"] = ((rows["y"] == 1) & (waited <= closes)).astype(np.int64)
     late = pd.to_timedelta(np.where(rows["y"] == 1, waited, closes), unit="D")
     rows["label_ts"] = rows["ts"] + late.round("us")
-    return rows.loc[rows["label_ts"] <= pd.Timestamp(as_of), [*_KEY, "y", "label_ts"]].reset_index(drop=True)
+    return rows.loc[rows["label_ts"] <= pd.Timestamp(as_of), [*IMPRESSION, "y", "label_ts"]].reset_index(
+        drop=True
+    )

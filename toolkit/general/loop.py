@@ -13,6 +13,7 @@ from scipy.stats import t as student
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.general.coverage import halving
+from toolkit.resampling import clustered_error, several
 from toolkit.rules import level
 
 _LEAST_WEEKS = 12
@@ -187,13 +188,9 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
         if len(np.unique(week[rows[name] == 1])) == 1:
             raise ValueError(f"{name}: got 1 in a single week only; a rate's trend needs two at least")
     slopes, pulls = zip(*(_log_trend(rows[name].to_numpy(float), week) for name in pair), strict=True)
-    users = pd.factorize(rows[cluster])[0]
-    by_user = np.bincount(users, pulls[0] - pulls[1])
-    groups = len(by_user)
-    if groups < 2:
-        raise ValueError(f"{cluster}: got one in all rows; an interval needs two at least")
+    users = several(rows[cluster], cluster)
     estimate = float(slopes[0] - slopes[1])
-    se = float(np.sqrt(groups / max(groups - 1, 1) * (by_user**2).sum()))
+    se = clustered_error(pulls[0] - pulls[1], users)
     half = float(norm.isf(alpha / 2)) * se
     table = rows.groupby(week)[["y", "reported"]].mean().rename(columns={"y": "prevalence"})
     table["reports per bad row"] = table["reported"] / table["prevalence"].where(table["prevalence"] > 0)
@@ -213,7 +210,7 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
         se=se,
         p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
         n=len(rows),
-        n_clusters=groups,
+        n_clusters=int(users.max()) + 1,
         alpha=alpha,
         table=table.reset_index(drop=True),
         assumptions=(
