@@ -26,7 +26,9 @@ _SUBMODULES = (
     "publish",
     "resampling",
     "rules",
+    "shipping",
     "tables",
+    "tradeoffs",
     "world",
 )
 

@@ -1,0 +1,1 @@
+"""Shipping practice: tracking, pipelines, upstream changes, backtesting, compatibility; one module a chapter."""

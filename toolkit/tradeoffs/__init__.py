@@ -1,0 +1,1 @@
+"""Long-term tradeoffs: what resists noise is slow to follow a change."""
