@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from toolkit.features.asof import _alike, asof_join
+from toolkit.features.asof import asof_join
 
 NOON = pd.Timestamp("2026-03-02 12:00", tz="UTC")
 
@@ -211,14 +211,6 @@ def test_features_that_differ_in_capitals_alone_are_two_in_a_frame_and_refused_i
             asof_join(mine.from_df(rows(12)), known)
         with pytest.raises(ValueError, match="rows have a column f_x already"):
             asof_join(mine.from_df(rows(12).assign(F_X=3.0)), known, features=["x"])
-
-
-def test_repeats_are_found_as_a_sort_finds_them():
-    draw = np.random.default_rng(0)
-    for size, kinds in ((0, 1), (1, 1), (2, 1), (1000, 300), (5000, 10**9), (5000, 10**5), (5000, 10**7)):
-        marks = draw.integers(-kinds, kinds, size)
-        values, times = np.unique(marks, return_counts=True)
-        assert set(_alike(marks)) == set(values[times > 1])
 
 
 def test_several_keys_and_features_are_the_definition_row_by_row():

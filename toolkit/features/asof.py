@@ -7,6 +7,7 @@ the newest event among those that could be read at its time, whatever order they
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -14,16 +15,14 @@ import duckdb
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.features.repeats import IN_AN_ARRAY, check_once, tied_in_time
 from toolkit.features.sources import NUMBERS, TEXT, TIMES, Source, identifier, literal, open_engine, source
 
 __all__ = ["asof_join"]
 
-# From so many events on, repeated ones are looked for in the engine, which goes to disk, not in an array.
-_IN_AN_ARRAY = 20_000_000
-# So few ties in time are looked at one by one.
-_FEW = 10_000
 # From here on a float leaves whole numbers out.
 _EXACT = 2**53
 _UTC = {"UTC", "Etc/UTC", "Z", "+00:00", "GMT"}
@@ -111,15 +110,23 @@ def asof_join(
     _check_complete(engine, [*keys, ts])
     _check_exact(engine, asked, keys)
     _check_exact(engine, known, entities)
-    told = _features_told(engine, known, entities)
-    names = _check_features(features, told)
-    _check_apart(asked, names, prefix)
-    _check_once(engine, known, entities, names)
-    query = _query(asked, told, list(zip(keys, entities, strict=True)), ts, names, age, prefix)
-    if asked.eager is None:
-        return engine.sql(query)
-    found = engine.execute(query).fetchnumpy()
-    place = found.pop(_PLACE.strip('"')) - 1
+    # Repeated values are looked for beside the join: that keeps one core busy, for less time than the join.
+    with ThreadPoolExecutor(1) as beside:
+        tied: Future[np.ndarray] | None = None
+        if known.arrow is not None and len(known.arrow) <= IN_AN_ARRAY:
+            tied = beside.submit(tied_in_time, known.microseconds(engine, "available_ts"))
+        told = _features_told(engine, known, entities)
+        names = _check_features(features, told)
+        _check_apart(asked, names, prefix)
+        query = _query(asked, told, list(zip(keys, entities, strict=True)), ts, names, age, prefix)
+        if asked.arrow is None:
+            check_once(engine, known, entities, names, None if tied is None else tied.result())
+            return engine.sql(query)
+        places = pa.array(np.arange(len(asked.arrow), dtype=np.int64))
+        engine.register("rows", asked.arrow.append_column(_PLACE.strip('"'), places))
+        found = engine.execute(query).fetchnumpy()
+        check_once(engine, known, entities, names, None if tied is None else tied.result())
+    place = found.pop(_PLACE.strip('"'))
     added = zip(names, found.values(), strict=True)
     return _added(asked.eager, {f"{prefix}{name}": _in_order(values, place) for name, values in added})
 
@@ -191,7 +198,10 @@ def _features_told(engine: duckdb.DuckDBPyConnection, known: Source, entities: S
         # Where all values took equally long, two arrays tell it sooner than the engine does.
         lag = known.microseconds(engine, "available_ts") - known.microseconds(engine, "event_ts")
         if len(lag) and lag.min() == lag.max() >= 0:
-            features = sorted(pc.unique(known.arrow["feature"]).to_pylist())
+            names = known.arrow["feature"]
+            # To compare with one name takes half the time of telling many apart.
+            alone = pc.all(pc.equal(names, names[0])).as_py()
+            features = sorted(pc.unique(names[:1] if alone else names).to_pylist())
             return pd.DataFrame({"least": lag.min(), "most": lag.min()}, index=features)
     missing = [f"count(*) - count({identifier(column)})" for column in columns]
     told = engine.execute(
@@ -229,62 +239,6 @@ def _check_features(features: Sequence[str] | None, told: pd.DataFrame) -> list[
     return names
 
 
-def _check_once(
-    engine: duckdb.DuckDBPyConnection, known: Source, entities: Sequence[str], names: Sequence[str]
-) -> None:
-    """Refuse two values of one feature for one entity and both times; the same value again does no harm."""
-    columns = ", ".join([*map(identifier, entities), "feature", "event_ts", "available_ts"])
-    part = f"FROM feature_history WHERE feature IN ({', '.join(map(literal, names))})"
-    if _one(engine, "SELECT count(*) FROM feature_history")[0] <= _IN_AN_ARRAY:
-        # Only values that were available at one time can be alike.
-        at = known.microseconds(engine, "available_ts")
-        # A log comes in order, as a rule.
-        logged = bool((at[1:] >= at[:-1]).all())
-        ties = pd.unique(at[1:][at[1:] == at[:-1]] if logged else _alike(at))
-        if not len(ties):
-            return
-        if len(ties) <= _FEW:
-            if known.arrow is None:
-                part += f" AND epoch_us(available_ts) IN ({', '.join(map(str, ties))})"
-            else:
-                engine.register("tied", known.arrow.take(np.flatnonzero(np.isin(at, ties))))
-                part = part.replace("FROM feature_history", "FROM tied")
-        else:
-            found = engine.execute(f"SELECT hash({columns}) AS mark FROM feature_history").fetchnumpy()
-            if not len(_alike(np.asarray(found["mark"]))):
-                return
-    twice = engine.execute(
-        f"SELECT {columns} {part} GROUP BY ALL HAVING count(*) > 1 AND"
-        " (min(value) IS DISTINCT FROM max(value) OR count(value) NOT IN (0, count(*)))"
-        f" ORDER BY {columns} LIMIT 1"
-    ).fetchall()
-    if twice:
-        *entity, feature, event, available = twice[0]
-        raise ValueError(
-            f"feature_history: got two values of {feature!r} for entity {', '.join(map(str, entity))} at "
-            f"{event}, available {available}; one event has one value at a time"
-        )
-
-
-def _alike(marks: np.ndarray) -> np.ndarray:
-    """Those of many whole numbers that are there more than once (some of them where they are very many).
-
-    Each goes to a bucket, which remembers the last that came. Half the time of a sort, as few share one.
-    """
-    if len(marks) < 2:
-        return marks[:0]
-    bits = len(marks).bit_length() + 1
-    # Fibonacci hashing: the golden ratio spreads neighbours.
-    bucket = ((marks.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits)).view(np.int64)
-    place = np.arange(len(marks), dtype=np.int32)
-    last = np.empty(2**bits, dtype=np.int32)
-    last[bucket] = place
-    met = last[bucket]
-    rest = np.flatnonzero(met != place)
-    same = marks[rest][marks[rest] == marks[met[rest]]]
-    return same if len(same) > _FEW else np.concatenate([same, _alike(marks[rest])])
-
-
 def _query(
     asked: Source,
     told: pd.DataFrame,
@@ -311,9 +265,10 @@ def _query(
         values.append(f"{value} AS {identifier(prefix + name) if asked.eager is None else f'v{number}'}")
     columns = ", ".join(dict.fromkeys([*(identifier(key) for key, _ in pairs), identifier(ts)]))
     lazy = asked.eager is None
+    numbered = f"*, row_number() OVER () AS {_PLACE}" if lazy else f"{columns}, {_PLACE}"
     return (
         f"SELECT {f'r.* EXCLUDE {_PLACE}' if lazy else f'r.{_PLACE}'}, {', '.join(values)}"
-        f" FROM (SELECT {'*' if lazy else columns}, row_number() OVER () AS {_PLACE} FROM rows) r"
+        f" FROM (SELECT {numbered} FROM rows) r"
         f" {' '.join(joins)}{f' ORDER BY r.{_PLACE}' if lazy else ''}"
     )
 
