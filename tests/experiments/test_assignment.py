@@ -123,7 +123,9 @@ def test_ids_that_are_no_ids_are_refused(users, told):
 
 @pytest.mark.parametrize("salt", ["", "a:b", 7, None])
 def test_a_salt_that_could_be_confused_is_refused(salt):
-    with pytest.raises(ValueError, match=r"salt: got .*; it must be a text that isn't empty and has no colon"):
+    with pytest.raises(
+        ValueError, match=r"salt: got .*; it must be a text that isn't empty and has no colon"
+    ):
         assign([1], salt=salt)
 
 
