@@ -21,6 +21,8 @@ _ALL = "all"
 # Rows that the processor's cache holds with their columns.
 _BLOCK = 1 << 13
 _FEW_GROUPS = 4
+# A group that lies this many times its variance from the center, squared, is summed again around its own.
+_FAR = 1e4
 
 
 @dataclass(frozen=True)
@@ -211,11 +213,29 @@ def _blocks(
     if many > _FEW_GROUPS:
         lower = np.tril(np.ones((size, size)), -1).astype(bool)
         products.transpose(0, 2, 1)[:, lower] = products[:, lower]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [
-            (int(n), total / n + center, product - np.outer(total, total) / n)
-            for n, total, product in zip(units, sums, products, strict=True)
-        ]
+    told = []
+    for code in range(many):
+        if not units[code]:
+            told.append((0, center, products[code]))
+        elif many > 1 and _far(units[code], sums[code], products[code]):
+            member = groups == code
+            alone = np.zeros(np.count_nonzero(member), dtype=np.int8)
+            told += _blocks(alone, [column[member] for column in values], 1)
+        else:
+            told.append(_centred(units[code], sums[code], products[code], center))
+    return told
+
+
+def _centred(
+    units: float, sums: np.ndarray, products: np.ndarray, center: np.ndarray
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Count, mean and products around it, of sums around another center."""
+    return int(units), sums / units + center, products - np.outer(sums, sums) / units
+
+
+def _far(units: float, sums: np.ndarray, products: np.ndarray) -> bool:
+    """Whether a group lies so far from the center that its own spread would drown in rounding."""
+    return bool((sums**2 / units > _FAR * (np.diag(products) - sums**2 / units)).any())
 
 
 def _lazy(
@@ -257,29 +277,48 @@ def _lazy(
         raise ValueError(f"{keys[-1]}: got missing ones; {name} must be complete")
     _refuse_missing(columns, [sum(int(row[each]) for row in first) for each in lost], name)
     total = sum(row["units"] for row in first)
-    center = [sum(float(row[each]) for row in first) / max(total, 1) for each in names]
-    around = [nw.col(each) - middle for each, middle in zip(names, center, strict=True)]
+    center = np.array([sum(float(row[each]) for row in first) / max(total, 1) for each in names])
+    found: _Found = {}
+    own_mean = {
+        tuple(row[key] for key in by): np.array([float(row[each]) / row["units"] for each in names])
+        for row in first
+    }
+    for label, (count, sums, products) in _products(units, by, names, center).items():
+        middle = center
+        if len(own_mean) > 1 and _far(count, sums, products):
+            middle = own_mean[label]
+            here = units
+            for key, value in zip(by, label, strict=True):
+                here = here.filter(nw.col(key) == value)
+            count, sums, products = _products(here, by, names, middle)[label]
+        count, mean, products = _centred(count, sums, products, middle)
+        found[label] = (count, round(mean[-1] * count), mean, products)
+    return found
+
+
+def _products(
+    units: nw.LazyFrame[Any], by: list[str], names: list[str], center: np.ndarray
+) -> dict[tuple[Any, ...], tuple[int, np.ndarray, np.ndarray]]:
+    """Each group's count, and sums and sums of products around a center."""
+    around = [nw.col(each) - float(middle) for each, middle in zip(names, center, strict=True)]
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1)]
-    second = units.select(
+    parts = units.select(
         *by,
         *(each.alias(f"sum{place}") for place, each in enumerate(around)),
         *((around[i] * around[j]).alias(f"product{i}_{j}") for i, j in pairs),
     )
-    second = second.group_by(*by).agg(
+    parts = parts.group_by(*by).agg(
         nw.len().alias("units"),
         *(nw.col(f"sum{place}").sum() for place in range(len(names))),
         *(nw.col(f"product{i}_{j}").sum() for i, j in pairs),
     )
-    found: _Found = {}
-    for row in second.sort(*by).collect().rows(named=True):
-        count = int(row["units"])
+    found = {}
+    for row in parts.sort(*by).collect().rows(named=True):
         sums = np.array([float(row[f"sum{place}"]) for place in range(len(names))])
         products = np.zeros((len(names),) * 2)
         for i, j in pairs:
             products[i, j] = products[j, i] = row[f"product{i}_{j}"]
-        mean = sums / count + center
-        label = tuple(row[key] for key in by)
-        found[label] = (count, round(mean[-1] * count), mean, products - np.outer(sums, sums) / count)
+        found[tuple(row[key] for key in by)] = (int(row["units"]), sums, products)
     return found
 
 
