@@ -273,9 +273,10 @@ def test_bad_input_is_refused(change, metric, settings, told):
     ("change", "settings", "told"),
     [
         ({"y": None}, {}, "y: got 400 missing; units must be complete"),
-        ({"country": None}, {"strata": "country"}, "country: got missing ones; units must be complete"),
+        ({"country": None}, {"strata": "country"}, "country: got 400 missing; units must be complete"),
         ({"user_id": 1}, {"cluster": "user_id"}, "user_id: got 1 in two of arm; a unit is in one arm"),
-        ({"user_id": None}, {"cluster": "user_id"}, "user_id: got [12] missing; units must be complete"),
+        ({"user_id": None}, {"cluster": "user_id"}, "user_id: got a missing one; units must be complete"),
+        ({"y": np.inf}, {}, "y: got a sum that isn't finite in units"),
         ({"arm": None}, {}, "units: got no row with an arm"),
     ],
 )
