@@ -85,6 +85,8 @@ def units_needed(
     # The normal's answer is near: a tight bracket saves most of the search.
     near = (norm.isf(alpha / 2) + norm.isf(1 - power)) ** 2 / (effect / deviation) ** 2
     near = float(near / (treated * (1 - treated)))
+    if near > _MOST:
+        raise ValueError(f"effect: got {effect!r}; at a deviation of {deviation!r} it needs over 1e15 units")
     if least < 0.9 * near and _power(effect / deviation, 0.9 * near, treated, alpha) < power:
         least = 0.9 * near
     most = max(2 * least, 1.1 * near)

@@ -19,7 +19,7 @@ from toolkit.experiments.aa_size import aa_size
 from toolkit.experiments.assignment import assign
 from toolkit.experiments.metrics import ROWS, Metric, compare, compare_all, spread
 from toolkit.experiments.power import detectable, power, units_needed
-from toolkit.experiments.unit_sums import frame_of, impressions
+from toolkit.experiments.unit_sums import frame_of, has, impressions
 from toolkit.frames import read_columns
 from toolkit.rules import count, level, number, share
 from toolkit.world.clock import DAY, START
@@ -88,6 +88,7 @@ def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: st
     shown = frame_of(impressions(serving_log, outcomes, value=value, columns=columns), "serving_log")
     users = frame_of(assignments, "assignments")
     names = ["experiment", "user_id", "arm", "ts"]
+    has(users, "assignments", names)
     if not (
         isinstance(shown, nw.LazyFrame)
         and isinstance(users, nw.LazyFrame)
