@@ -1,0 +1,137 @@
+"""What does a test say, what does the launch bring, and what has it cost, when the model learns from what is shown?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from toolkit.experiments.training_loop import Experiment, run
+
+
+def tested(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> np.ndarray:
+    """The lift that the test would measure without noise, day by day: both models at all requests of the day.
+
+    Examples
+    --------
+    >>> tested(Experiment(requests=2000, days=2, traffic=0.5)).round(1).tolist()
+    [-0.0, 0.0]
+    """
+    new, old = _mean(experiment, seeds)[experiment.warm_up :, :2].T
+    return np.asarray(new / old - 1)
+
+
+def launched(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> np.ndarray:
+    """The lift of a launch, day by day: a company where all see the new model over one where none does.
+
+    Each company's models learn from what its own users see; the launched model from everything, after
+    the same warm-up.
+
+    Examples
+    --------
+    Where the model in place doesn't learn, a test at 100% tells it:
+
+    >>> whole = Experiment(requests=2000, days=2, traffic=1.0)
+    >>> bool((launched(whole) == tested(whole)).all())
+    True
+    """
+    new = _mean(_launch(experiment), seeds)[experiment.warm_up :, 0]
+    old = _mean(_untouched(experiment), seeds)[experiment.warm_up :, 1]
+    return np.asarray(new / old - 1)
+
+
+def mean_lift(experiment: Experiment, *, launch: bool = False, seeds: Sequence[int] = (0,)) -> float:
+    """The lift over all days of the test together: as tested, or as a launch would bring it.
+
+    Examples
+    --------
+    >>> few, many = (Experiment(requests=2000, traffic=traffic) for traffic in (0.05, 0.5))
+    >>> mean_lift(few) < mean_lift(many)
+    True
+    """
+    days = slice(experiment.warm_up, None)
+    if not launch:
+        new, old, _ = _mean(experiment, seeds)[days].mean(0)
+    else:
+        new = _mean(_launch(experiment), seeds)[days, 0].mean()
+        old = _mean(_untouched(experiment), seeds)[days, 1].mean()
+    return float(new / old - 1)
+
+
+def price(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> float:
+    """What the test takes from the company, warm-up and exploration included: reward lost, in days of reward.
+
+    A day of reward is what the model in place earns in a day without a test; a negative price is a gain.
+
+    Examples
+    --------
+    Without a test and without exploration nothing is lost:
+
+    >>> price(Experiment(traffic=0.0, requests=2000, days=2))
+    0.0
+    """
+    new, old, by_chance = _mean(experiment, seeds).T
+    before = np.arange(len(new)) < experiment.warm_up
+    traffic = np.where(before, experiment.warm_up_traffic, experiment.traffic)
+    chosen = traffic * new + (1 - traffic) * old
+    earned = experiment.exploration * by_chance + (1 - experiment.exploration) * chosen
+    untouched = _mean(replace(_untouched(experiment), exploration=0.0), seeds)[:, 1]
+    return float((untouched - earned).sum() / untouched.mean())
+
+
+def compared(experiments: Mapping[str, Experiment], *, seeds: Sequence[int] = (0,)) -> pd.DataFrame:
+    """Designs of a test beside each other: one row a design.
+
+    Returns
+    -------
+    DataFrame
+        `design`; `tested`, the lift that it shows; `launched`, the lift of a launch of the same model;
+        `off`, the first less the second; `price`, in days of reward.
+
+    Examples
+    --------
+    >>> compared({"as it is": Experiment(requests=2000, days=2)}).columns.tolist()
+    ['design', 'tested', 'launched', 'off', 'price']
+    """
+    rows = []
+    for design, experiment in experiments.items():
+        says, brings = (mean_lift(experiment, launch=launch, seeds=seeds) for launch in (False, True))
+        rows.append((design, says, brings, says - brings, price(experiment, seeds=seeds)))
+    return pd.DataFrame(rows, columns=["design", "tested", "launched", "off", "price"])
+
+
+def by_day(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> pd.DataFrame:
+    """The two lifts day by day, for a chart: `day` from 1, `lift`, `how` ("tested" or "launched").
+
+    Examples
+    --------
+    >>> by_day(Experiment(requests=2000, days=2))["how"].tolist()
+    ['tested', 'tested', 'launched', 'launched']
+    """
+    curves = {"tested": tested(experiment, seeds=seeds), "launched": launched(experiment, seeds=seeds)}
+    return pd.DataFrame(
+        [(day, lift, how) for how, lifts in curves.items() for day, lift in enumerate(lifts.tolist(), 1)],
+        columns=["day", "lift", "how"],
+    )
+
+
+def _launch(experiment: Experiment) -> Experiment:
+    return replace(experiment, traffic=1.0, data="pooled")
+
+
+def _untouched(experiment: Experiment) -> Experiment:
+    return replace(experiment, traffic=0.0, warm_up_traffic=0.0, data="pooled")
+
+
+def _mean(experiment: Experiment, seeds: Sequence[int]) -> np.ndarray:
+    """The day's values of the new model, of the one in place and of a lot, the seeds' mean: one row a day."""
+    return np.mean([_values(experiment, seed) for seed in seeds], axis=0)
+
+
+@lru_cache(maxsize=2000)
+def _values(experiment: Experiment, seed: int) -> np.ndarray:
+    days = run(experiment, seed=seed)
+    return np.array([(day.value_new, day.value_old, day.value_random) for day in days])
