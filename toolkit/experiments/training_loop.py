@@ -27,7 +27,7 @@ _IN_FAMILIES, _RIDGE = 0.3, 2.0
 # The ridge of a weight that all families share, and Newton's steps.
 _SHARED_RIDGE, _STEPS = 0.1, 4
 # Items of a family; days before the first one are counted from the end of a calendar of so many.
-_COPIES, _DAYS = 10, 10_000
+COPIES, _DAYS = 10, 10_000
 # Days of candidates that are kept for the next experiment, at 3 MB each.
 _DAYS_KEPT = 64
 
@@ -125,6 +125,7 @@ class Day(NamedTuple):
     user: np.ndarray
     family: np.ndarray  # `families`, one more than the last, where it is of none
     copy: np.ndarray  # which of a family's items
+    favourite: np.ndarray  # whether it is what the arm's model would show
     score: np.ndarray  # the chance of a good match, by the arm's model
     y: np.ndarray
 
@@ -194,6 +195,7 @@ def run(experiment: Experiment, *, seed: int = 0, part: int = 0) -> list[Day]:
                 user=drawn.user,
                 family=shown,
                 copy=drawn.copy,
+                favourite=at[1] == np.where(treated, *picks),
                 score=expit(np.where(treated, *seen)),
                 y=y,
             )
@@ -283,7 +285,7 @@ def _drawn(seed: int, part: int, day: int, requests: int) -> _Drawn:
         order[user],
         draw.random(requests),
         draw.integers(0, CANDIDATES, requests),
-        draw.integers(0, _COPIES, requests),
+        draw.integers(0, COPIES, requests),
     )
 
 
