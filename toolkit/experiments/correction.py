@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+
 from toolkit.rules import count, number, share
 
 
@@ -74,3 +77,32 @@ def traffic_for(
         return 0.0  # whichever arm a request is in, the item is shown
     needed = worth * wanted / (1 - wanted) / requests
     return max(0.0, (needed - 1 / items) / (1 - 1 / items))
+
+
+def corrections(*, requests: float = 10_000, items: int = 100, worth: float = 1000) -> pd.DataFrame:
+    """`correction` from one request in a thousand to all of them, for a chart: `traffic`, `corrected`.
+
+    Examples
+    --------
+    >>> corrections().iloc[-1].round(3).tolist()
+    [1.0, 0.909]
+    """
+    shares = np.geomspace(0.001, 1, 31).round(6)
+    rows = [(f, correction(f, requests=requests, items=items, worth=worth)) for f in shares.tolist()]
+    return pd.DataFrame(rows, columns=["traffic", "corrected"])
+
+
+def days_to_correct(
+    wanted: float, traffic: float, *, requests: float = 10_000, items: int = 100, worth: float = 1000
+) -> float:
+    """How many days' impressions correct so much of an over-estimate, were the item shown as on the first day.
+
+    Examples
+    --------
+    >>> round(days_to_correct(0.9, 1.0), 3), round(days_to_correct(0.9, 0.01), 1)
+    (0.9, 45.2)
+    """
+    number("wanted", wanted, above=0, below=1)
+    number("worth", worth, above=0)
+    daily = evidence(traffic, requests=requests, items=items)
+    return worth * wanted / (1 - wanted) / daily

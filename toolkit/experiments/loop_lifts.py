@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.experiments.training_loop import Experiment, run
+from toolkit.rules import number
 
 
 def tested(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> np.ndarray:
@@ -82,6 +83,21 @@ def price(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> float:
     return float((untouched - earned).sum() / untouched.mean())
 
 
+def lift_error(experiment: Experiment) -> float:
+    """The standard error of the lift that a real test of this size measures, by its impressions' numbers.
+
+    Examples
+    --------
+    >>> round(lift_error(Experiment(traffic=0.01)), 3), round(lift_error(Experiment(traffic=0.25)), 3)
+    (0.056, 0.013)
+    """
+    number("traffic", experiment.traffic, above=0, below=1)
+    _, old, _ = _mean(experiment, (0,))[experiment.warm_up :].mean(0)
+    rows = experiment.requests * experiment.days
+    treated, rest = rows * experiment.traffic, rows * (1 - experiment.traffic)
+    return float(np.sqrt((1 - old) / old * (1 / treated + 1 / rest)))
+
+
 def compared(experiments: Mapping[str, Experiment], *, seeds: Sequence[int] = (0,)) -> pd.DataFrame:
     """Designs of a test beside each other: one row a design.
 
@@ -89,18 +105,20 @@ def compared(experiments: Mapping[str, Experiment], *, seeds: Sequence[int] = (0
     -------
     DataFrame
         `design`; `tested`, the lift that it shows; `launched`, the lift of a launch of the same model;
-        `off`, the first less the second; `price`, in days of reward.
+        `off`, the first less the second; `price`, in days of reward; `risk`, the price were the new
+        model's feature worth nothing.
 
     Examples
     --------
     >>> compared({"as it is": Experiment(requests=2000, days=2)}).columns.tolist()
-    ['design', 'tested', 'launched', 'off', 'price']
+    ['design', 'tested', 'launched', 'off', 'price', 'risk']
     """
     rows = []
     for design, experiment in experiments.items():
         says, brings = (mean_lift(experiment, launch=launch, seeds=seeds) for launch in (False, True))
-        rows.append((design, says, brings, says - brings, price(experiment, seeds=seeds)))
-    return pd.DataFrame(rows, columns=["design", "tested", "launched", "off", "price"])
+        costs = [price(one, seeds=seeds) for one in (experiment, replace(experiment, weight=0.0))]
+        rows.append((design, says, brings, says - brings, *costs))
+    return pd.DataFrame(rows, columns=["design", "tested", "launched", "off", "price", "risk"])
 
 
 def by_day(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> pd.DataFrame:
