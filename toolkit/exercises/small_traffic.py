@@ -19,7 +19,7 @@ EXERCISES = {
         (
             Hint(0.1, "Near: control shows the item too, at one request in a hundred of its own."),
             Hint(0.5, "Half of the traffic isn't half of the correction: see the demo."),
-            Hint(0.09, "Near: control's part shrinks as the new model's share grows.", 0.0008),
+            Hint(0.09, "Near: control's part shrinks as the new model's share grows.", 0.0002),
         ),
     ),
     "days": Exercise(
@@ -31,12 +31,18 @@ EXERCISES = {
         "Nine tenths take nine thousand impressions, and a day brings 199. Launched, it takes less than a day.",
         (
             Hint(
-                lambda: days_to_correct(0.5, 0.01), "That is half of it: for nine tenths n must be nine times v / s2."
+                lambda: days_to_correct(0.5, 0.01),
+                "That is half of it: for nine tenths n must be nine times v / s2.",
             ),
             Hint(90.0, "Control shows the item too: as many impressions again as the new model's own, here."),
-            Hint(lambda: 10_000 / evidence(0.01, requests=10_000, items=100), "n / (n + 1000) = 0.9 has another n.", 0.06),
             Hint(
-                lambda: days_to_correct(0.9, 1.0), "That is after the launch; the test has a hundredth of the traffic."
+                lambda: 10_000 / evidence(0.01, requests=10_000, items=100),
+                "n / (n + 1000) = 0.9 has another n.",
+                0.06,
+            ),
+            Hint(
+                lambda: days_to_correct(0.9, 1.0),
+                "That is after the launch; the test has a hundredth of the traffic.",
             ),
             Hint(
                 lambda: 0.9 / correction(0.01),
@@ -49,17 +55,21 @@ EXERCISES = {
         "FooBar tests at 5% of 8,000 requests a day for a fortnight. Had it 30 families instead of 300, and all else the "
         "same, by how many percentage points would the tested lift still lie below the launch's? "
         "`mean_lift(Experiment(traffic=0.05, families=30))` and the same with `launch=True`. One decimal.",
-        lambda: 100
-        * (
-            mean_lift(Experiment(traffic=0.05, families=30), launch=True)
-            - mean_lift(Experiment(traffic=0.05, families=30))
+        lambda: (
+            100
+            * (
+                mean_lift(Experiment(traffic=0.05, families=30), launch=True)
+                - mean_lift(Experiment(traffic=0.05, families=30))
+            )
         ),
         0.06,
         "Each family has ten times as many impressions, so that a test of the same size teaches what the launch would.",
         (
             Hint(
-                lambda: 100
-                * (mean_lift(Experiment(traffic=0.05), launch=True) - mean_lift(Experiment(traffic=0.05))),
+                lambda: (
+                    100
+                    * (mean_lift(Experiment(traffic=0.05), launch=True) - mean_lift(Experiment(traffic=0.05)))
+                ),
                 "That is with 300 families.",
             ),
             Hint(
@@ -67,8 +77,10 @@ EXERCISES = {
                 "That is the tested lift itself.",
             ),
             Hint(
-                lambda: mean_lift(Experiment(traffic=0.05, families=30), launch=True)
-                - mean_lift(Experiment(traffic=0.05, families=30)),
+                lambda: (
+                    mean_lift(Experiment(traffic=0.05, families=30), launch=True)
+                    - mean_lift(Experiment(traffic=0.05, families=30))
+                ),
                 "That is a share; asked are percentage points.",
                 0.0006,
             ),

@@ -54,9 +54,7 @@ def correction(traffic: float, *, requests: float = 10_000, items: int = 100, wo
     return known / (known + worth)
 
 
-def traffic_for(
-    wanted: float, *, requests: float = 10_000, items: int = 100, worth: float = 1000
-) -> float:
+def traffic_for(wanted: float, *, requests: float = 10_000, items: int = 100, worth: float = 1000) -> float:
     """The share of traffic at which one training corrects so much of an over-estimate; 0 where control suffices.
 
     Raises

@@ -81,7 +81,7 @@ def launch_extrapolation(
     >>> tests = {str(share): Experiment(traffic=share, requests=4000, days=4) for share in (0.1, 0.5)}
     >>> made = loop_tables(tests)
     >>> told = launch_extrapolation(made["serving_log"], made["outcomes"], made["assignments"])
-    >>> told.table["traffic"].tolist()
+    >>> told.table["traffic"].round(2).tolist()
     [0.1, 0.5, 1.0]
     """
     one_of("learns_from", learns_from, get_args(Source))
@@ -266,7 +266,8 @@ def _table(
 ) -> tuple[pd.DataFrame, float, float]:
     """One row a test and one for the launch; and the difference of the outermost tests' lifts, with its error."""
     edge, days = norm.isf(alpha / 2), len(tests[0].effects)
-    rows, lifts, errors = [], [], []
+    rows: list[tuple[float, ...]] = []
+    lifts, errors = [], []
     for at, one in enumerate(tests):
         share = one.weights / one.weights.sum()
         lifts.append(float(share @ one.effects) / base)
@@ -293,4 +294,6 @@ def _verdict(
         why = "as where its own impressions teach it" if rises else "as where control's impressions teach it"
         return f"{moves}, {why}; {brings}."
     other = "own" if rises else "control"
-    return f"{moves}, which learning from {learns_from} impressions doesn't explain: try learns_from={other!r}."
+    return (
+        f"{moves}, which learning from {learns_from} impressions doesn't explain: try learns_from={other!r}."
+    )

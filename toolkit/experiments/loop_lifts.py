@@ -13,34 +13,22 @@ from toolkit.experiments.training_loop import Experiment, run
 from toolkit.rules import number
 
 
-def tested(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> np.ndarray:
-    """The lift that the test would measure without noise, day by day: both models at all requests of the day.
+def lift_by_day(experiment: Experiment, *, launch: bool = False, seeds: Sequence[int] = (0,)) -> np.ndarray:
+    """The lift day by day: what the test would measure without noise, or what a launch would bring.
+
+    A test compares both models at all of the day's requests, as they are after learning from the test.
+    A launch compares a company where all users see the new model with one where none do: each
+    company's models learn from what its own users see, the launched one after the same warm-up.
 
     Examples
     --------
-    >>> tested(Experiment(requests=2000, days=2, traffic=0.5)).round(1).tolist()
-    [-0.0, 0.0]
-    """
-    new, old = _mean(experiment, seeds)[experiment.warm_up :, :2].T
-    return np.asarray(new / old - 1)
-
-
-def launched(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> np.ndarray:
-    """The lift of a launch, day by day: a company where all see the new model over one where none does.
-
-    Each company's models learn from what its own users see; the launched model from everything, after
-    the same warm-up.
-
-    Examples
-    --------
-    Where the model in place doesn't learn, a test at 100% tells it:
+    Where the model in place doesn't learn, a test at 100% tells the launch's:
 
     >>> whole = Experiment(requests=2000, days=2, traffic=1.0)
-    >>> bool((launched(whole) == tested(whole)).all())
+    >>> bool((lift_by_day(whole) == lift_by_day(whole, launch=True)).all())
     True
     """
-    new = _mean(_launch(experiment), seeds)[experiment.warm_up :, 0]
-    old = _mean(_untouched(experiment), seeds)[experiment.warm_up :, 1]
+    new, old = _both(experiment, launch, seeds)
     return np.asarray(new / old - 1)
 
 
@@ -53,13 +41,8 @@ def mean_lift(experiment: Experiment, *, launch: bool = False, seeds: Sequence[i
     >>> mean_lift(few) < mean_lift(many)
     True
     """
-    days = slice(experiment.warm_up, None)
-    if not launch:
-        new, old, _ = _mean(experiment, seeds)[days].mean(0)
-    else:
-        new = _mean(_launch(experiment), seeds)[days, 0].mean()
-        old = _mean(_untouched(experiment), seeds)[days, 1].mean()
-    return float(new / old - 1)
+    new, old = _both(experiment, launch, seeds)
+    return float(new.mean() / old.mean() - 1)
 
 
 def price(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> float:
@@ -89,7 +72,7 @@ def lift_error(experiment: Experiment) -> float:
     Examples
     --------
     >>> round(lift_error(Experiment(traffic=0.01)), 3), round(lift_error(Experiment(traffic=0.25)), 3)
-    (0.056, 0.013)
+    (0.057, 0.013)
     """
     number("traffic", experiment.traffic, above=0, below=1)
     _, old, _ = _mean(experiment, (0,))[experiment.warm_up :].mean(0)
@@ -129,15 +112,23 @@ def by_day(experiment: Experiment, *, seeds: Sequence[int] = (0,)) -> pd.DataFra
     >>> by_day(Experiment(requests=2000, days=2))["how"].tolist()
     ['tested', 'tested', 'launched', 'launched']
     """
-    curves = {"tested": tested(experiment, seeds=seeds), "launched": launched(experiment, seeds=seeds)}
+    curves = {
+        how: lift_by_day(experiment, launch=how == "launched", seeds=seeds) for how in ("tested", "launched")
+    }
     return pd.DataFrame(
         [(day, lift, how) for how, lifts in curves.items() for day, lift in enumerate(lifts.tolist(), 1)],
         columns=["day", "lift", "how"],
     )
 
 
-def _launch(experiment: Experiment) -> Experiment:
-    return replace(experiment, traffic=1.0, data="pooled")
+def _both(experiment: Experiment, launch: bool, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The new model's values and those of the one in place, day by day."""
+    days = slice(experiment.warm_up, None)
+    if not launch:
+        new, old, _ = _mean(experiment, seeds)[days].T
+        return new, old
+    with_all = replace(experiment, traffic=1.0, data="pooled")
+    return _mean(with_all, seeds)[days, 0], _mean(_untouched(experiment), seeds)[days, 1]
 
 
 def _untouched(experiment: Experiment) -> Experiment:

@@ -80,7 +80,7 @@ def optimism_curve(
     >>> log = log[(log["arm"] == "treatment") | (log["item_id"] == 1)].assign(score=0.5)
     >>> outcomes = log[["request_id", "item_id"]].assign(y=(log["request_id"] // 2 % 2) * (log["item_id"] == 1))
     >>> round(optimism_curve(log, outcomes).estimate, 3)
-    X
+    0.25
     """
     one_of("tells", tells, get_args(Tells))
     count("least", least)

@@ -173,7 +173,9 @@ def run(experiment: Experiment, *, seed: int = 0, part: int = 0) -> list[Day]:
             _by_the_rule(seed, part, day, experiment.requests)
             if blocks
             else (base + offsets.astype(np.float32).take(family)).argmax(1)
-            for base, offsets, blocks in zip(bases, added, (False, experiment.control == "blocks"), strict=True)
+            for base, offsets, blocks in zip(
+                bases, added, (False, experiment.control == "blocks"), strict=True
+            )
         ]
         treated, explored = drawn.place < traffic, drawn.explores < experiment.exploration
         rows = np.arange(experiment.requests)
@@ -181,14 +183,19 @@ def run(experiment: Experiment, *, seed: int = 0, part: int = 0) -> list[Day]:
             expit(BASE + new_base[rows, pick] + effects[family[rows, pick]]) for pick in (*picks, drawn.lot)
         ]
         at = rows, np.where(explored, drawn.lot, np.where(treated, *picks))
-        shown, y = family[at], drawn.luck[at] < np.where(explored, chances[2], np.where(treated, *chances[:2]))
+        shown, y = (
+            family[at],
+            drawn.luck[at] < np.where(explored, chances[2], np.where(treated, *chances[:2])),
+        )
         seen = [
             BASE + base[at] + np.where(np.isfinite(offsets), offsets, 0.0)[shown]
             for base, offsets in zip(bases, added, strict=True)
         ]
         days.append(
             Day(
-                *(float(values.mean()) for values in chances),
+                value_new=float(chances[0].mean()),
+                value_old=float(chances[1].mean()),
+                value_random=float(chances[2].mean()),
                 traffic=traffic,
                 treated=treated,
                 explored=explored,
