@@ -140,7 +140,7 @@ def optimism_curve(
         cannot_tell=(
             "whether control avoids these things by a rule, or for lack of a reason to show them",
             "a score that is off there because it was trained on selected rows, where it doesn't shrink by day",
-            "what the lift would be without these mistakes: that takes a second share of traffic (`launch_extrapolation`)",
+            "what the lift would be without these mistakes: that takes a second share of traffic",
         ),
     )
 
