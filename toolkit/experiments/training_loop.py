@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from scipy.special import expit
 
+from toolkit.experiments.family_numbers import FamilyNumbers
 from toolkit.rules import count, number, one_of, share
 
 Control = Literal["blocks", "learns"]
@@ -22,10 +23,7 @@ Inherits = Literal["nothing", "the rule", "the rule as a feature"]
 
 # The log-odds of a plain candidate, the known feature's weight, the candidates of a request.
 BASE, KNOWN, CANDIDATES = -2.2, 0.5, 20
-# Of the candidates, so many are in a family; the ridge that holds a family's number at the model's belief.
-_IN_FAMILIES, _RIDGE = 0.3, 2.0
-# The ridge of a weight that all families share, and Newton's steps.
-_SHARED_RIDGE, _STEPS = 0.1, 4
+_IN_FAMILIES = 0.3  # of the candidates
 # Items of a family; days before the first one are counted from the end of a calendar of so many.
 COPIES, _DAYS = 10, 10_000
 # Days of candidates that are kept for the next experiment, at 3 MB each.
@@ -155,8 +153,8 @@ def run(experiment: Experiment, *, seed: int = 0, part: int = 0) -> list[Day]:
     effects = experiment.effect + experiment.spread * luck.normal(size=experiment.families)
     effects = np.append(effects, 0.0)
     as_feature = experiment.inherits == "the rule as a feature"
-    by_new = _Numbers(experiment.families, experiment.belief, shared=as_feature)
-    by_old = _Numbers(experiment.families, 0.0)
+    by_new = FamilyNumbers(experiment.families, experiment.belief, shared=as_feature)
+    by_old = FamilyNumbers(experiment.families, 0.0)
     days = []
     for day in range(-experiment.warm_up, experiment.days):
         traffic = experiment.traffic if day >= 0 else experiment.warm_up_traffic
@@ -227,40 +225,6 @@ def _weights(
     # What both would show came from the new model's arm with its share's chance; what one would show, from its own.
     both = explored | (picks[0] == picks[1])
     return np.where(both, 1.0, treated / traffic)
-
-
-class _Numbers:
-    """A number for each family, learned as a ridge logistic regression whose prior is yesterday's answer."""
-
-    def __init__(self, families: int, belief: float, *, shared: bool = False) -> None:
-        self.own = np.full(families, 0.0 if shared else float(belief))
-        self.held = np.full(families, _RIDGE)
-        self.common, self.common_held = (belief if shared else 0.0), (_SHARED_RIDGE if shared else np.inf)
-
-    def offsets(self) -> np.ndarray:
-        """What each family adds, and last what being of none adds."""
-        return np.append(self.own + self.common, 0.0)
-
-    def learn(self, family: np.ndarray, base: np.ndarray, y: np.ndarray, counts: np.ndarray) -> None:
-        """Newton's method on the day's impressions: per family, sums of residuals and of weights suffice."""
-        if not len(family):
-            return
-        own, common, size = self.own.copy(), self.common, len(self.own)
-        for _ in range(_STEPS):
-            chance = expit(base + own[family] + common)
-            residuals = np.bincount(family, counts * (y - chance), minlength=size)
-            weights = np.bincount(family, counts * chance * (1 - chance), minlength=size)
-            slope, held = residuals - self.held * (own - self.own), weights + self.held
-            if np.isfinite(self.common_held):
-                # The shared number first, with the families' own ones eliminated from the equations.
-                top = residuals.sum() - self.common_held * (common - self.common) - (weights / held) @ slope
-                step = top / (self.common_held + weights.sum() - (weights**2 / held).sum())
-                common += step
-                slope = slope - weights * step
-            own += slope / held
-        self.own, self.common, self.held = own, common, held
-        if np.isfinite(self.common_held):
-            self.common_held += float((weights * (1 - weights / held)).sum())
 
 
 class _Drawn(NamedTuple):
