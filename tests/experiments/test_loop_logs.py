@@ -56,3 +56,10 @@ def test_control_never_shows_a_family_and_its_items_are_the_family_s_own(made):
     assert not (inside & (log["arm"] == "control")).any()
     assert (log.loc[inside, "item_id"] // 10 == log.loc[inside, "f_family"]).all()
     assert (log.loc[~inside, "item_id"] >= 3000).all()
+
+
+def test_tests_of_two_foobars_and_of_none_are_refused():
+    with pytest.raises(ValueError, match=r"experiments: got families \[30, 300\]; all must be of one FooBar"):
+        loop_tables({"a": Experiment(), "b": Experiment(families=30)})
+    with pytest.raises(ValueError, match=r"experiments: got families \[\]"):
+        loop_tables({})

@@ -26,12 +26,20 @@ def loop_tables(experiments: Mapping[str, Experiment], *, seed: int = 0) -> dict
         All of as many families.
     seed : int
 
+    Raises
+    ------
+    ValueError
+        If there is no experiment, or their numbers of families differ.
+
     Examples
     --------
     >>> made = loop_tables({"new ranker": Experiment(traffic=0.5, requests=500, days=2)})
     >>> len(made["serving_log"]), made["serving_log"]["arm"].unique().tolist()
     (1000, ['treatment', 'control'])
     """
+    families = sorted({experiment.families for experiment in experiments.values()})
+    if len(families) != 1:
+        raise ValueError(f"experiments: got families {families}; all must be of one FooBar")
     log, labels, assigned = [], [], []
     first_user = first_request = 0
     for part, (name, experiment) in enumerate(experiments.items()):
@@ -42,7 +50,7 @@ def loop_tables(experiments: Mapping[str, Experiment], *, seed: int = 0) -> dict
             request = first_request + day * experiment.requests + rows
             arm = np.where(told.treated, "treatment", "control").astype(object)
             arms[told.user] = arm
-            plain = told.family == experiments[name].families
+            plain = told.family == families[0]
             item = told.family * COPIES + told.copy
             # Outside the families any of many items, by a number that has nothing to do with its worth.
             item = np.where(plain, item + COPIES * ((request * 7919) % _PLAIN), item)
