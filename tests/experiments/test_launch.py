@@ -1,0 +1,222 @@
+"""The launch by two shares: exact on exact curves, size, coverage, FooBar's launch, any frame, refusals."""
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.stats import kstest
+
+from toolkit.experiments.loop_lifts import mean_lift
+from toolkit.experiments.loop_logs import loop_tables
+from toolkit.experiments.small_traffic import launch_extrapolation
+from toolkit.experiments.training_loop import Experiment
+
+START = pd.Timestamp("2026-03-02", tz="UTC")
+DAYS, PER_DAY = 5, 500
+
+
+def two_tests(seed=0, *, first=-0.1, gain=0.5, worth=500.0, shares=(0.2, 0.6), base=0.4, taste=0.1):
+    """Two tests of a model whose lift is first + gain n / (n + worth) after n impressions of its own."""
+    rng = np.random.default_rng(seed)
+    parts, users = [], []
+    for at, share in enumerate(shares):
+        many = DAYS * PER_DAY // 4
+        treated = rng.permutation(many) < share * many
+        own = rng.uniform(-taste, taste, many)
+        user = rng.integers(0, many, (DAYS, PER_DAY))
+        seen = treated[user].sum(1)
+        had = np.concatenate([[0], np.cumsum(seen)[:-1]])
+        lift = first + gain * had / (had + worth)
+        chance = base * (1 + treated[user] * lift[:, None]) + own[user]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "user_id": (user + at * 10_000).ravel(),
+                    "arm": np.where(treated[user], "treatment", "control").ravel(),
+                    "ts": START + pd.to_timedelta(np.repeat(np.arange(DAYS), PER_DAY), unit="D"),
+                    "y": (rng.random(user.shape) < chance).astype(int).ravel(),
+                }
+            )
+        )
+        users.append(
+            pd.DataFrame(
+                {
+                    "experiment": f"at {share}",
+                    "user_id": np.arange(many) + at * 10_000,
+                    "arm": np.where(treated, "treatment", "control"),
+                }
+            )
+        )
+    log = pd.concat(parts, ignore_index=True).assign(item_id=1)
+    log["request_id"] = np.arange(len(log))
+    return log.drop(columns="y"), log[["request_id", "item_id", "y"]], pd.concat(users, ignore_index=True)
+
+
+def launch_of(first=-0.1, gain=0.5, worth=500.0, requests=2 * PER_DAY):
+    """The mean lift over the days, by hand: all requests teach it."""
+    had = requests * np.arange(DAYS)
+    return float(np.mean(first + gain * had / (had + worth)))
+
+
+def exact(shares, *, source="own", first=-0.2, gain=0.6, worth=300.0):
+    """Outcomes without luck: each arm's share of good matches on each day is the curve's, as near as rows allow."""
+    rows, users = [], []
+    for at, share in enumerate(shares):
+        sizes = {"treatment": int(2000 * share), "control": int(2000 * (1 - share))}
+        teach = sizes["treatment" if source == "own" else "control"]
+        for day in range(DAYS):
+            lift = first + gain * day * teach / (day * teach + worth)
+            for arm, size in sizes.items():
+                good = round(size * 0.4 * (1 + (arm == "treatment") * lift))
+                user = np.arange(size) + at * 10_000 + (arm == "control") * 5_000
+                rows.append(
+                    pd.DataFrame(
+                        {
+                            "user_id": user,
+                            "arm": arm,
+                            "ts": START + pd.Timedelta(days=day),
+                            # Other users have the good matches every day.
+                            "y": np.roll(np.arange(size) < good, day * size // DAYS).astype(int),
+                        }
+                    )
+                )
+                if not day:
+                    users.append(pd.DataFrame({"experiment": f"{share}", "user_id": user, "arm": arm}))
+    log = pd.concat(rows, ignore_index=True).assign(item_id=1)
+    log["request_id"] = np.arange(len(log))
+    return log, log[["request_id", "item_id", "y"]], pd.concat(users)
+
+
+@pytest.mark.parametrize("worth", [None, 300.0])
+def test_on_an_exact_curve_the_launch_is_the_curve_s_own(worth):
+    found = launch_extrapolation(*exact((0.1, 0.5)), worth=worth, requests=2000, replicates=50)
+    truth = np.mean([-0.2 + 0.6 * day * 2000 / (day * 2000 + 300) for day in range(DAYS)])
+    assert found.estimate == pytest.approx(truth, abs=0.01)
+    few, many, launch = found.table.to_dict("records")
+    assert (few["traffic"], many["traffic"], launch["traffic"]) == (0.1, 0.5, 1.0)
+    assert few["impressions"] == 200 * DAYS
+    by_hand = np.mean([-0.2 + 0.6 * day * 200 / (day * 200 + 300) for day in range(DAYS)])
+    assert few["lift"] == pytest.approx(by_hand, abs=0.005)
+    assert few["fitted"] == pytest.approx(few["lift"], abs=0.01)
+    assert "rises with the share" in found.verdict
+
+
+def test_where_control_s_impressions_teach_a_launch_has_what_it_began_with():
+    tables = exact((0.5, 0.95), source="control")
+    found = launch_extrapolation(*tables, learns_from="control", replicates=50)
+    assert found.estimate == pytest.approx(-0.2, abs=0.02)
+    assert "falls with the share" in found.verdict
+    assert "as where control's impressions teach it" in found.verdict
+    wrong = launch_extrapolation(*tables, replicates=50)
+    assert "doesn't explain: try learns_from='control'" in wrong.verdict
+    assert f"were it own ones, the launch would bring {wrong.estimate:+.1%}" in found.cannot_tell[0]
+
+
+def test_requests_are_all_the_log_s_unless_given():
+    tables = exact((0.1, 0.5))
+    found = launch_extrapolation(*tables, worth=300.0, replicates=50)
+    same = launch_extrapolation(*tables, worth=300.0, replicates=50, requests=4000)
+    assert found.estimate == same.estimate
+
+
+def test_without_an_effect_of_the_share_p_is_uniform():
+    found = [
+        launch_extrapolation(*two_tests(seed, first=0.1, gain=0.0), replicates=200) for seed in range(50)
+    ]
+    assert kstest([one.p for one in found], "uniform").pvalue > 0.01
+    assert 0.9 <= np.mean([one.ci[0] <= 0.1 <= one.ci[1] for one in found]) <= 0.99
+    quiet = [one.verdict for one in found if one.p >= 0.05]
+    assert all(text.startswith("No effect of the traffic's share") for text in quiet)
+
+
+def test_19_of_20_intervals_hold_the_launch():
+    truth, held = launch_of(), 0
+    for seed in range(60):
+        low, high = launch_extrapolation(*two_tests(seed), replicates=200).ci
+        held += low <= truth <= high
+    assert 0.9 <= held / 60 <= 0.99
+
+
+def test_foobar_s_launch_lies_in_the_interval_and_no_test_s_own_lift_does_as_well():
+    halves = {str(share): Experiment(traffic=share, requests=4000) for share in (0.1, 0.5)}
+    truth = mean_lift(Experiment(), launch=True)
+    for seed in (0, 1):
+        made = loop_tables(halves, seed=seed)
+        found = launch_extrapolation(made["serving_log"], made["outcomes"], made["assignments"])
+        assert found.ci[0] <= truth <= found.ci[1]
+        assert abs(found.estimate - truth) < min(abs(lift - truth) for lift in found.table["lift"][:2])
+        assert found.p < 0.05
+
+
+@pytest.mark.parametrize("kind", ["polars", "lazy", "pyarrow", "duckdb"])
+def test_any_frame_gives_the_same_answer(kind):
+    make = {
+        "polars": pl.from_pandas,
+        "lazy": lambda frame: pl.from_pandas(frame).lazy(),
+        "pyarrow": lambda frame: pl.from_pandas(frame).to_arrow(),
+        "duckdb": lambda frame: duckdb.from_df(frame),
+    }[kind]
+    tables = two_tests()
+    theirs = launch_extrapolation(*map(make, tables), replicates=50)
+    ours = launch_extrapolation(*tables, replicates=50)
+    assert theirs.summary() == ours.summary()
+    pd.testing.assert_frame_equal(theirs.table, ours.table, check_dtype=False)
+
+
+LOG, OUTCOMES, USERS = two_tests()
+ALIKE = two_tests(shares=(0.2, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: launch_extrapolation(LOG.drop(columns="arm"), OUTCOMES, USERS),
+            "log: got columns .* must have arm",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES, USERS.drop(columns="experiment")),
+            "assignments: got columns .* must have experiment",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES, pd.concat([USERS, USERS.iloc[:1]])),
+            "user_id: got 1 in two rows of assignments; each user is in one test",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES, USERS[USERS["user_id"] > 10]),
+            "assignments: got none for .* rows of log; each needs one",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES.iloc[5:], USERS),
+            "outcomes: got none for 5 of 5,000 rows",
+        ),
+        (
+            lambda: launch_extrapolation(LOG.assign(ts=START), OUTCOMES, USERS),
+            "ts: got 1 day in log; learning takes two at least",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES, USERS, treatment="B"),
+            "arm: got no impression of 'B' on day 1 of 'at 0.2'; each day needs some of both arms",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES, USERS.assign(experiment="one")),
+            "assignments: got traffic .*; it takes tests at two shares at least",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES.assign(y=0), USERS),
+            "y: got none of 1 in control's rows",
+        ),
+        (
+            lambda: launch_extrapolation(LOG, OUTCOMES, USERS, learns_from="both"),
+            "learns_from: got 'both'; it must be one of own, control",
+        ),
+        (lambda: launch_extrapolation(LOG, OUTCOMES, USERS, worth=0), "worth: got 0; it must lie above 0"),
+        (lambda: launch_extrapolation(LOG, OUTCOMES, USERS, requests=-5), "requests: got -5"),
+        (lambda: launch_extrapolation(LOG, OUTCOMES, USERS, alpha=2), "alpha: got 2"),
+        (lambda: launch_extrapolation(LOG, OUTCOMES, USERS, replicates=0), "replicates: got 0"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
