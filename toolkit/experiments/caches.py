@@ -52,13 +52,13 @@ def hit_rates(asked: np.ndarray, *, room: int, shares: Sequence[float]) -> list[
 
     References
     ----------
-    Che, Tung and Wang (2002), "Hierarchical Web caching systems", IEEE Journal on Selected Areas in
-    Communications.
+    Martina, Garetto and Leonardi (2013), "A unified approach to the performance analysis of caching
+    systems", arXiv 1307.6702.
 
     Examples
     --------
     >>> [round(rate, 2) for rate in hit_rates(popularity(1000), room=200, shares=[0.1, 0.9])]
-    [0.37, 0.69]
+    [0.38, 0.67]
     """
     parts = [share("shares", part, open_low=True) for part in shares]
     if not parts or abs(sum(parts) - 1) > 1e-9:

@@ -98,62 +98,19 @@ def capacity_interference(
     out = rows["exhausted"].to_numpy(bool)
     y = rows[value].to_numpy(float)
     users = several(rows[cluster], cluster)
-    states = {"slack": ~out, "exhausted": out, "all": np.ones(len(rows), dtype=bool)}
-    lifts, influences, table = {}, {}, []
-    for state, member in states.items():
-        sizes = [int((member & arm).sum()) for arm in (is_treated, ~is_treated)]
-        if min(sizes) == 0:
-            raise ValueError(
-                f"resources: got {sizes[0]:,} impressions of {treatment!r} and {sizes[1]:,} of the other arm in "
-                f"{state} periods; each state needs both (is `used_up`, {used_up:g}, right?)"
-            )
-        influence = np.zeros(len(rows))
-        means = []
-        for arm, sign, size in ((is_treated, 1.0, sizes[0]), (~is_treated, -1.0, sizes[1])):
-            cell = member & arm
-            means.append(float(y[cell].mean()))
-            influence[cell] = sign * (y[cell] - means[-1]) / size
-        lifts[state], influences[state] = means[0] - means[1], influence
-        table.append(
-            {
-                "state": state,
-                "impressions": int(member.sum()),
-                "share_of_outcomes": _ratio(y[member & ~is_treated].sum(), y[~is_treated].sum()),
-                "control": means[1],
-                "treatment": means[0],
-                "lift": lifts[state],
-                "relative": _ratio(lifts[state], means[1]),
-                "se": clustered_error(influence, users),
-            }
-        )
-    weight = float((~out).mean())
-    table.append(
-        {
-            "state": "at launch, at least",
-            "impressions": len(rows),
-            "share_of_outcomes": 1.0,
-            "control": table[2]["control"],
-            "treatment": table[2]["control"] + weight * lifts["slack"],
-            "lift": weight * lifts["slack"],
-            "relative": _ratio(weight * lifts["slack"], table[2]["control"]),
-            "se": clustered_error(
-                weight * influences["slack"] + lifts["slack"] * (~out - weight) / len(rows), users
-            ),
-        }
-    )
+    shown, se = by_state(y, is_treated, out, users)
     z = float(norm.isf(alpha / 2))
-    shown = pd.DataFrame(table)
     shown["low"], shown["high"] = shown["lift"] - z * shown["se"], shown["lift"] + z * shown["se"]
-    difference = lifts["exhausted"] - lifts["slack"]
-    se = clustered_error(influences["exhausted"] - influences["slack"], users)
+    slack, exhausted, whole, least = shown["lift"]
+    difference = float(exhausted - slack)
     p = float(2 * norm.sf(abs(difference) / se)) if se > 0 else 1.0
     bound = float(shown["share_of_outcomes"].iloc[1])
     verdict = (
-        f"The lift is {figure(lifts['slack'], signed=True)} in slack and "
-        f"{figure(lifts['exhausted'], signed=True)} where the resource is used up"
+        f"The lift is {figure(slack, signed=True)} in slack and "
+        f"{figure(exhausted, signed=True)} where the resource is used up"
         f"{'' if p < alpha else ', a difference that may be luck'}. {bound:.0%} of the control's outcomes are "
-        f"of exhausted periods: at launch the lift of {figure(lifts['all'], signed=True)} may be as little as "
-        f"{figure(weight * lifts['slack'], signed=True)}."
+        f"of exhausted periods: at launch the lift of {figure(whole, signed=True)} may be as little as "
+        f"{figure(least, signed=True)}."
     )
     return Finding(
         difference,
@@ -176,6 +133,81 @@ def capacity_interference(
             "whether the exhausted periods' lift was taken from the other arm: split the resource to see",
         ),
     )
+
+
+def by_state(
+    y: np.ndarray, is_treated: np.ndarray, out: np.ndarray, users: np.ndarray
+) -> tuple[pd.DataFrame, float]:
+    """The lift in slack, in exhausted periods, over all, and at launch at least; and the first two's error of difference.
+
+    Parameters
+    ----------
+    y, is_treated, out, users : arrays of shape (n,)
+        Of each impression: the metric, whether it is the treatment's, whether its period is
+        exhausted, its user as a whole number from 0.
+
+    Returns
+    -------
+    DataFrame, float
+        The table that `capacity_interference` shows, without intervals; a standard error clustered by
+        user.
+
+    Raises
+    ------
+    ValueError
+        If a state has impressions of one arm only, or none.
+
+    Examples
+    --------
+    >>> y, treated = np.array([1.0, 2, 1, 1]), np.array([False, True, False, True])
+    >>> table, _ = by_state(y, treated, np.array([False, False, True, True]), np.arange(4))
+    >>> table["lift"].tolist()
+    [1.0, 0.0, 0.5, 0.5]
+    """
+    states = {"slack": ~out, "exhausted": out, "all": np.ones(len(y), dtype=bool)}
+    lifts, influences, table = {}, {}, []
+    for state, member in states.items():
+        sizes = [int((member & arm).sum()) for arm in (is_treated, ~is_treated)]
+        if min(sizes) == 0:
+            raise ValueError(
+                f"resources: got {sizes[0]:,} impressions of the treatment and {sizes[1]:,} of the control in "
+                f"{state} periods; each state needs both (is `used_up` right?)"
+            )
+        influence = np.zeros(len(y))
+        means = []
+        for arm, sign, size in ((is_treated, 1.0, sizes[0]), (~is_treated, -1.0, sizes[1])):
+            cell = member & arm
+            means.append(float(y[cell].mean()))
+            influence[cell] = sign * (y[cell] - means[-1]) / size
+        lifts[state], influences[state] = means[0] - means[1], influence
+        table.append(
+            {
+                "state": state,
+                "impressions": int(member.sum()),
+                "share_of_outcomes": _ratio(y[member & ~is_treated].sum(), y[~is_treated].sum()),
+                "control": means[1],
+                "treatment": means[0],
+                "lift": lifts[state],
+                "relative": _ratio(lifts[state], means[1]),
+                "se": clustered_error(influence, users),
+            }
+        )
+    weight = float((~out).mean())
+    least, control = weight * lifts["slack"], table[2]["control"]
+    influence = weight * influences["slack"] + lifts["slack"] * (~out - weight) / len(y)
+    table.append(
+        {
+            "state": "at launch, at least",
+            "impressions": len(y),
+            "share_of_outcomes": 1.0,
+            "control": control,
+            "treatment": control + least,
+            "lift": least,
+            "relative": _ratio(least, control),
+            "se": clustered_error(influence, users),
+        }
+    )
+    return pd.DataFrame(table), clustered_error(influences["exhausted"] - influences["slack"], users)
 
 
 def exaggeration(exhausted: float) -> float:

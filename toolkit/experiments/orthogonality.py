@@ -13,10 +13,11 @@ from scipy.stats import chi2, ncx2, norm
 from toolkit.experiments.srm import of_experiment
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import clustered_error
 from toolkit.rules import level
 
 _FEWEST = 5
+# Below this p V is so far from 0 that it is about normal; nearer to 0 it follows the noncentral chi-square.
+_CLEAR = 1e-6
 
 
 def orthogonality(
@@ -47,7 +48,7 @@ def orthogonality(
     Finding
         With two arms in each, V has a sign: it is the correlation of the two second arms (in order
         of name), which times A's effect is what B's result carries of A. With more, V lies from 0 to
-        1 and its interval inverts the noncentral chi-square. The table has one row an arm of B:
+        1 and near 0 its interval inverts the noncentral chi-square. The table has one row an arm of B:
         users in both, and the share of each arm of A among them.
 
     Raises
@@ -88,25 +89,8 @@ def orthogonality(
                 f"{side}: got one arm or none among the {len(both):,} users in both; it must have two at least"
             )
     counts = pd.crosstab(both["arm_b"], both["arm_a"])
-    observed = counts.to_numpy(float)
+    estimate, se, ci, p = dependence(counts.to_numpy(float), alpha=alpha)
     n = len(both)
-    wanted = observed.sum(1, keepdims=True) * observed.sum(0, keepdims=True) / n
-    if wanted.min() < _FEWEST:
-        raise ValueError(f"users: got {n:,} in both; each pair of arms must expect {_FEWEST} at least")
-    statistic = float(((observed - wanted) ** 2 / wanted).sum())
-    freedom = (observed.shape[0] - 1) * (observed.shape[1] - 1)
-    p = float(chi2.sf(statistic, freedom))
-    if observed.shape == (2, 2):
-        estimate, se = _signed(both)
-        half = float(norm.isf(alpha / 2)) * se
-        ci = (max(estimate - half, -1.0), min(estimate + half, 1.0))
-    else:
-        scale = n * (min(observed.shape) - 1)
-        estimate, se = math.sqrt(statistic / scale), math.nan
-        ci = (
-            math.sqrt(_noncentrality(statistic, freedom, 1 - alpha / 2) / scale),
-            min(math.sqrt(_noncentrality(statistic, freedom, alpha / 2) / scale), 1.0),
-        )
     rows = counts.div(counts.sum(axis=1), axis=0).add_prefix("share of a in ")
     rows.insert(0, "users", counts.sum(axis=1))
     rows.columns.name = None
@@ -135,15 +119,65 @@ def orthogonality(
     )
 
 
-def _signed(both: pd.DataFrame) -> tuple[float, float]:
-    """The correlation of the two second arms, and its standard error by its influence function."""
-    z = []
-    for side in ("arm_a", "arm_b"):
-        second = (both[side] == sorted(both[side].unique())[1]).to_numpy(float)
-        z.append((second - second.mean()) / second.std())
-    correlation = float((z[0] * z[1]).mean())
-    influence = (z[0] * z[1] - correlation / 2 * (z[0] ** 2 + z[1] ** 2)) / len(both)
-    return round(correlation, 12), clustered_error(influence, np.arange(len(both)))
+def dependence(
+    observed: np.ndarray, *, alpha: float = 0.05
+) -> tuple[float, float, tuple[float, float], float]:
+    """Cramér's V of a table of users, its standard error and interval, and p of independence.
+
+    Parameters
+    ----------
+    observed : array of shape (arms of b, arms of a)
+        Users by their two arms. V of two by two has a sign, as in `orthogonality`; the standard error
+        of a larger table's is nan near 0, where V isn't normal.
+    alpha : float
+
+    Raises
+    ------
+    ValueError
+        If a pair of arms expects fewer than five users.
+
+    Examples
+    --------
+    >>> v, se, ci, p = dependence(np.array([[60.0, 40.0], [40.0, 60.0]]))
+    >>> round(v, 3), round(se, 3), round(p, 4)
+    (0.2, 0.069, 0.0047)
+    """
+    n = observed.sum()
+    wanted = observed.sum(1, keepdims=True) * observed.sum(0, keepdims=True) / n
+    if wanted.min() < _FEWEST:
+        raise ValueError(f"users: got {n:,.0f} in both; each pair of arms must expect {_FEWEST} at least")
+    statistic = float(((observed - wanted) ** 2 / wanted).sum())
+    freedom = (observed.shape[0] - 1) * (observed.shape[1] - 1)
+    p = float(chi2.sf(statistic, freedom))
+    if observed.shape == (2, 2):
+        # Each user is one of four kinds: second arm or not, in either experiment, standardised.
+        second = [observed.sum(axis)[1] / n for axis in (1, 0)]
+        b, a = (np.array([-share, 1 - share]) / math.sqrt(share * (1 - share)) for share in second)
+        both = np.outer(b, a)
+        v = float((both * observed).sum() / n)
+        influence = both - v / 2 * (b[:, None] ** 2 + a[None, :] ** 2)
+        se = math.sqrt((observed * influence**2).sum() / (n - 1) / n)
+        half = float(norm.isf(alpha / 2)) * se
+        return round(v, 12), se, (max(v - half, -1.0), min(v + half, 1.0)), p
+    scale = n * (min(observed.shape) - 1)
+    v = math.sqrt(statistic / scale)
+    if p < _CLEAR:
+        se = _error_of_v(observed / n, n, v)
+        centre, half = math.sqrt((statistic - freedom) / scale), float(norm.isf(alpha / 2)) * se
+        return v, se, (max(centre - half, 0.0), min(centre + half, 1.0)), p
+    low, high = (
+        math.sqrt(_noncentrality(statistic, freedom, chance) / scale) for chance in (1 - alpha / 2, alpha / 2)
+    )
+    return v, math.nan, (low, min(high, 1.0)), p
+
+
+def _error_of_v(part: np.ndarray, n: float, v: float) -> float:
+    """The delta method for Cramér's V: what one more user of each kind adds to phi squared."""
+    row, column = part.sum(1, keepdims=True), part.sum(0, keepdims=True)
+    over = part / (row * column)
+    added = 2 * over - (over * part).sum(1, keepdims=True) / row - (over * part).sum(0, keepdims=True) / column
+    spread = math.sqrt((part * added**2).sum() - (part * added).sum() ** 2)
+    return spread / math.sqrt(n) / (2 * v * (min(part.shape) - 1))
 
 
 def _noncentrality(statistic: float, freedom: int, chance: float) -> float:

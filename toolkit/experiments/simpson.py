@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,74 +82,20 @@ def simpson(
     columns = [*IMPRESSION, arm, cluster, "ts" if day is None else day]
     rows = read_columns(log, "log", columns, missing=[arm], key=IMPRESSION, times=["ts"] if day is None else [])
     rows = rows[rows[arm].notna()]
-    control, treated = two_arms(rows[arm], treatment)
+    two_arms(rows[arm], treatment)
     rows = with_outcomes(rows, outcomes, value=value, label=False)
     stratum = rows["ts"].dt.strftime("%Y-%m-%d") if day is None else rows[day]
     names = sorted(stratum.unique())
     code = pd.Index(names).get_indexer(stratum)
-    is_treated = (rows[arm] == treated).to_numpy()
+    is_treated = (rows[arm] == treatment).to_numpy()
     y = rows[value].to_numpy(float)
     users = several(rows[cluster], cluster)
-    cells = {
-        name: np.bincount(code, weights=member.astype(float), minlength=len(names))
-        for name, member in ((treated, is_treated), (control, ~is_treated))
-    }
-    for name, sizes in cells.items():
-        if (sizes == 0).any():
-            raise ValueError(
-                f"{arm}: got none of {name!r} on {names[int(sizes.argmin())]}; each stratum needs both arms"
-            )
-    means = {
-        name: np.bincount(code, weights=y * (is_treated == (name == treated)), minlength=len(names)) / sizes
-        for name, sizes in cells.items()
-    }
-    weights = (cells[treated] + cells[control]) / len(y)
-    differences = means[treated] - means[control]
-    within = float(weights @ differences)
-    sign = np.where(is_treated, 1.0, -1.0)
-    own_size = np.where(is_treated, cells[treated][code], cells[control][code])
-    own_mean = np.where(is_treated, means[treated][code], means[control][code])
-    by_row = sign * (y - own_mean) / own_size
-    # A user who hadn't come would also have changed what the days weigh.
-    influence_within = weights[code] * by_row + (differences[code] - within) / len(y)
-    pooled_means = np.where(is_treated, y[is_treated].mean(), y[~is_treated].mean())
-    pooled = float(y[is_treated].mean() - y[~is_treated].mean())
-    influence_pooled = sign * (y - pooled_means) / np.where(is_treated, is_treated.sum(), (~is_treated).sum())
+    shown, se = by_stratum(y, is_treated, code, users, names=names)
     z = float(norm.isf(alpha / 2))
-    se = clustered_error(influence_pooled - influence_within, users)
-    added = pooled - within
-    table = [
-        {
-            "stratum": str(name),
-            "share_treated": cells[treated][at] / (cells[treated][at] + cells[control][at]),
-            "control": means[control][at],
-            "treatment": means[treated][at],
-            "difference": differences[at],
-            "se": clustered_error(np.where(code == at, by_row, 0.0), users),
-        }
-        for at, name in enumerate(names)
-    ]
-    share = float(is_treated.mean())
-    table += [
-        {
-            "stratum": "stratified",
-            "share_treated": share,
-            "control": weights @ means[control],
-            "treatment": weights @ means[treated],
-            "difference": within,
-            "se": clustered_error(influence_within, users),
-        },
-        {
-            "stratum": "pooled",
-            "share_treated": share,
-            "control": y[~is_treated].mean(),
-            "treatment": y[is_treated].mean(),
-            "difference": pooled,
-            "se": clustered_error(influence_pooled, users),
-        },
-    ]
-    shown = pd.DataFrame(table)
     shown["low"], shown["high"] = shown["difference"] - z * shown["se"], shown["difference"] + z * shown["se"]
+    differences = shown["difference"].to_numpy()[:-2]
+    within, pooled = shown["difference"].to_numpy()[-2:]
+    added = float(pooled - within)
     p = float(2 * norm.sf(abs(added) / se)) if se > 0 else (1.0 if abs(added) < 1e-12 else 0.0)
     same = "in each of" if (np.sign(differences) == np.sign(differences[0])).all() else "over"
     verdict = (
@@ -177,6 +124,83 @@ def simpson(
             "an effect that differs from day to day, from one that doesn't, where days are few",
         ),
     )
+
+
+def by_stratum(
+    y: np.ndarray, is_treated: np.ndarray, code: np.ndarray, users: np.ndarray, *, names: Sequence[Any]
+) -> tuple[pd.DataFrame, float]:
+    """The arms' difference in each stratum, over strata and pooled; and the error of pooled less stratified.
+
+    Parameters
+    ----------
+    y, is_treated, code, users : arrays of shape (n,)
+        Of each row: the metric, whether it is the treatment's, its stratum as a place in `names`, its
+        user as a whole number from 0.
+    names : sequence
+        The strata's names.
+
+    Returns
+    -------
+    DataFrame, float
+        The table that `simpson` shows, without intervals; a standard error clustered by user.
+
+    Raises
+    ------
+    ValueError
+        If a stratum has rows of one arm only.
+
+    Examples
+    --------
+    >>> y, treated = np.array([0.0, 1, 1, 1]), np.array([False, True, False, True])
+    >>> table, _ = by_stratum(y, treated, np.array([0, 0, 1, 1]), np.arange(4), names=["Fri", "Sat"])
+    >>> table["difference"].tolist()
+    [1.0, 0.0, 0.5, 0.5]
+    """
+    arms = {"treatment": is_treated, "control": ~is_treated}
+    sizes = {name: np.bincount(code, weights=arm.astype(float), minlength=len(names)) for name, arm in arms.items()}
+    for name, size in sizes.items():
+        if (size == 0).any():
+            raise ValueError(
+                f"arm: got none of the {name} on {names[int(size.argmin())]}; each stratum needs both arms"
+            )
+    means = {
+        name: np.bincount(code, weights=y * arm, minlength=len(names)) / sizes[name]
+        for name, arm in arms.items()
+    }
+    whole = {name: float(y[arm].mean()) for name, arm in arms.items()}
+    weights = (sizes["treatment"] + sizes["control"]) / len(y)
+    differences = means["treatment"] - means["control"]
+    within = float(weights @ differences)
+    sign = np.where(is_treated, 1.0, -1.0)
+    own_size = np.where(is_treated, sizes["treatment"][code], sizes["control"][code])
+    own_mean = np.where(is_treated, means["treatment"][code], means["control"][code])
+    by_row = sign * (y - own_mean) / own_size
+    # A user who hadn't come would also have changed what the days weigh.
+    influence_within = weights[code] * by_row + (differences[code] - within) / len(y)
+    arm_mean = np.where(is_treated, whole["treatment"], whole["control"])
+    influence_pooled = sign * (y - arm_mean) / np.where(is_treated, is_treated.sum(), (~is_treated).sum())
+    share = float(is_treated.mean())
+    rows = [
+        (
+            str(name),
+            sizes["treatment"][at] / (sizes["treatment"][at] + sizes["control"][at]),
+            means["control"][at],
+            means["treatment"][at],
+            differences[at],
+            clustered_error(np.where(code == at, by_row, 0.0), users),
+        )
+        for at, name in enumerate(names)
+    ]
+    averaged = [float(weights @ means[name]) for name in ("control", "treatment")]
+    rows.append(("stratified", share, *averaged, within, clustered_error(influence_within, users)))
+    pooled = whole["treatment"] - whole["control"]
+    rows.append(
+        ("pooled", share, whole["control"], whole["treatment"], pooled, clustered_error(influence_pooled, users))
+    )
+    table = pd.DataFrame(
+        rows, columns=["stratum", "share_treated", "control", "treatment", "difference", "se"]
+    )
+    return table, clustered_error(influence_pooled - influence_within, users)
 
 
 def pooled_and_stratified(counts: pd.DataFrame) -> dict[str, float]:

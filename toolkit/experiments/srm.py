@@ -95,11 +95,8 @@ def srm(
         raise ValueError(
             f"assignments: got {n:,} users; an arm of the design must expect {_FEWEST} at least"
         )
-    z = (whole["share"] - whole["designed"]).abs() / np.sqrt(whole["designed"] * (1 - whole["designed"]) / n)
-    far = whole.loc[z.idxmax()] if len(shares) > 2 else whole.iloc[-1]
-    se = math.sqrt(far["share"] * (1 - far["share"]) / n)
-    half = float(norm.isf(alpha / 2 / (len(shares) if len(shares) > 2 else 1))) * se
-    off = float(far["share"] - far["designed"])
+    at, off, se, ci = farthest_off(whole["users"].to_numpy(float), whole["designed"].to_numpy(), alpha=alpha)
+    far = whole.iloc[at]
     counts = " / ".join(f"{users:,}" for users in whole["users"])
     verdict = (
         f"The split {counts} is not the designed one ({far['arm']}: {far['share']:.2%} instead of "
@@ -111,7 +108,7 @@ def srm(
         verdict += _where(table, by, alarm)
     return Finding(
         off,
-        (off - half, off + half),
+        ci,
         verdict,
         unit=f"of the users in {far['arm']}",
         se=se,
@@ -150,7 +147,7 @@ def ratio_p(counts: Mapping[str, int], expected: Mapping[str, float] | None = No
     >>> round(ratio_p({"control": 821_588, "treatment": 815_482}) * 1e6, 1)
     1.8
     """
-    arms = pd.Series([arm for arm, users in counts.items() for _ in range(users > 0)], dtype=object)
+    arms = pd.Series([arm for arm, users in counts.items() if users > 0], dtype=object)
     shares = _shares(expected if expected is not None else dict.fromkeys(counts, 1 / len(counts)), arms)
     observed = np.array([counts.get(arm, 0) for arm in shares], dtype=float)
     p = _p(observed, np.array(list(shares.values())))
@@ -159,6 +156,34 @@ def ratio_p(counts: Mapping[str, int], expected: Mapping[str, float] | None = No
             f"counts: got {dict(counts)}; an arm of the design must expect {_FEWEST} users at least"
         )
     return p
+
+
+def farthest_off(
+    users: np.ndarray, designed: np.ndarray, *, alpha: float = 0.05
+) -> tuple[int, float, float, tuple[float, float]]:
+    """The arm that is farthest from its designed share: which, by how much, standard error, interval.
+
+    Parameters
+    ----------
+    users, designed : arrays of shape (arms,)
+        Counts, and designed shares. Of two arms, which are equally far off, it is the last.
+    alpha : float
+        With more than two arms the interval holds for all of them together (Bonferroni).
+
+    Examples
+    --------
+    >>> at, off, _, _ = farthest_off(np.array([520.0, 480.0]), np.array([0.5, 0.5]))
+    >>> at, round(off, 3)
+    (1, -0.02)
+    """
+    n, arms = users.sum(), len(users)
+    shares = users / n
+    z = np.abs(shares - designed) / np.sqrt(designed * (1 - designed) / n)
+    at = int(z.argmax()) if arms > 2 else arms - 1
+    se = math.sqrt(shares[at] * (1 - shares[at]) / n)
+    half = float(norm.isf(alpha / 2 / (arms if arms > 2 else 1))) * se
+    off = float(shares[at] - designed[at])
+    return at, off, se, (off - half, off + half)
 
 
 def of_experiment(frame: pd.DataFrame, experiment: str | None, name: str = "assignments") -> pd.DataFrame:
