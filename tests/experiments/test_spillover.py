@@ -34,11 +34,11 @@ def test_a_switchback_alternating_between_whole_markets():
 
 def test_by_cluster_the_error_is_right_and_as_independent_it_is_small_by_the_design_effect():
     told = [
-        estimates("clusters", direct=0, spill=0, clusters=80, size=20, icc=0.05, rng=seed) for seed in range(400)
+        estimates("clusters", direct=0, spill=0, clusters=80, size=20, icc=0.05, rng=seed) for seed in range(1_500)
     ]
     z = {name: np.array([t["estimate"] / t[name] for t in told]) for name in ("as_independent", "by_cluster")}
-    assert np.mean(np.abs(z["by_cluster"]) > 1.96) == pytest.approx(0.05, abs=0.025)
-    assert np.mean(np.abs(z["as_independent"]) > 1.96) == pytest.approx(0.16, abs=0.035)
+    assert np.mean(np.abs(z["by_cluster"]) > 1.96) == pytest.approx(0.053, abs=0.02)
+    assert np.mean(np.abs(z["as_independent"]) > 1.96) == pytest.approx(0.16, abs=0.025)
     ratio = np.mean([t["by_cluster"] ** 2 / t["as_independent"] ** 2 for t in told])
     assert ratio == pytest.approx(design_effect(20, 0.05), rel=0.07)
 
