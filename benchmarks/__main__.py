@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from benchmarks import asof, build, demos, pages, peers  # noqa: F401 - each registers its measurements
+from benchmarks import asof, build, demos, experiments, pages, peers  # noqa: F401 - each registers its measurements
 from benchmarks.measuring import LONG, MEASUREMENTS, Row, table
 
 

@@ -48,10 +48,13 @@ def test_a_page_weighs_what_its_first_visit_loads_each_file_once(tmp_path):
 
 
 def test_each_group_measures_something_and_an_unknown_one_is_refused(capsys):
-    assert set(MEASUREMENTS) == {"asof", "demos", "pages", "build", "peers"}
+    assert set(MEASUREMENTS) == {"asof", "demos", "pages", "build", "experiments", "peers"}
     with pytest.raises(SystemExit):
         command.main(["dems"])
-    assert "group: got 'dems'; it must be one of asof, build, demos, pages, peers" in capsys.readouterr().err
+    assert (
+        "group: got 'dems'; it must be one of asof, build, demos, experiments, pages, peers"
+        in capsys.readouterr().err
+    )
 
 
 def test_one_measurement_that_fails_leaves_the_others_and_fails_the_command(monkeypatch, capsys):

@@ -1,0 +1,335 @@
+"""What is left of an experiment's rows: for each arm the count, means and products of units' sums.
+
+Everything that the workbench tells is computed from these, so that the rows stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from toolkit.experiments.unit_sums import frame_of, has
+
+# A unit's number of rows, as a column that every frame has.
+ROWS = "*"
+_ALL = "all"
+# Rows that the processor's cache holds with their columns.
+_BLOCK = 1 << 13
+_FEW_GROUPS = 4
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, means, and sums of products around the means of some columns over independent units.
+
+    Parameters
+    ----------
+    columns : tuple of str
+    units, rows : int
+    mean : array of shape (n_columns,)
+    products : array of shape (n_columns, n_columns)
+        Sums over units of the products of what two columns have more than their means.
+
+    Examples
+    --------
+    Two halves add up to the whole:
+
+    >>> units = pd.DataFrame({"arm": list("aabb"), "y": [1.0, 3.0, 5.0, 7.0]})
+    >>> half = grouped(units, ["y"], arm="arm")
+    >>> whole = half["a", "all"] + half["b", "all"]
+    >>> whole.units, whole.mean.tolist(), whole.products.tolist()
+    (4, [4.0], [[20.0]])
+    """
+
+    columns: tuple[str, ...]
+    units: int
+    rows: int
+    mean: np.ndarray
+    products: np.ndarray
+
+    def __add__(self, other: Moments) -> Moments:
+        units = self.units + other.units
+        apart = other.mean - self.mean
+        return Moments(
+            self.columns,
+            units,
+            self.rows + other.rows,
+            self.mean + apart * other.units / units,
+            self.products + other.products + np.outer(apart, apart) * self.units * other.units / units,
+        )
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of the columns over units, with one less than the units in the denominator."""
+        return self.products / (self.units - 1)
+
+
+def grouped(
+    frame: Any,
+    columns: Sequence[str],
+    *,
+    arm: str,
+    cluster: str | None = None,
+    stratum: str | None = None,
+    name: str = "units",
+) -> dict[tuple[Any, Any], Moments]:
+    """The moments of each arm and stratum; a lazy frame computes them itself and sends sums alone.
+
+    Parameters
+    ----------
+    frame : any frame that Narwhals reads
+        One row a unit, or with `cluster` one row an event. Rows without an arm are left out.
+    columns : sequence of str
+        Columns of finite numbers, none missing. With `cluster` they are summed over each unit's rows; `"*"` is
+        the number of those rows.
+    arm : str
+        Column of the unit's arm.
+    cluster : str, optional
+        Column of the unit that was randomised.
+    stratum : str, optional
+        Column of what is known of a unit before the experiment.
+    name : str
+        What errors call the frame.
+
+    Returns
+    -------
+    dict of (arm, stratum) to Moments
+        The stratum is "all" where none is asked for.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, values are missing or not finite, or a unit is in two arms or strata.
+
+    Examples
+    --------
+    >>> events = pd.DataFrame({"user_id": [1, 1, 2], "arm": "control", "y": [1.0, 0.0, 1.0]})
+    >>> grouped(events, ["y", "*"], arm="arm", cluster="user_id")["control", "all"].mean.tolist()
+    [1.0, 1.5]
+    """
+    table = frame_of(frame, name)
+    wanted = [column for column in dict.fromkeys(columns) if column != ROWS]
+    keys = [arm] if stratum is None else [arm, stratum]
+    has(table, name, [*keys, *([cluster] if cluster else []), *wanted], numbers=wanted)
+    if isinstance(table, nw.LazyFrame):
+        found = _lazy(table, wanted, keys, cluster, name)
+    else:
+        found = _eager(table, wanted, keys, cluster, name)
+    if not found:
+        raise ValueError(f"{name}: got no row with an arm; there must be some")
+    order = [[*wanted, ROWS].index(column) for column in dict.fromkeys(columns)]
+    result = {}
+    for key, (units, rows, mean, products) in found.items():
+        bad = [column for column, value in zip(wanted, mean, strict=False) if not np.isfinite(value)]
+        if bad:
+            raise _infinite(bad[0], name)
+        both = key if stratum is not None else (key[0], _ALL)
+        result[both] = Moments(
+            tuple(dict.fromkeys(columns)), units, rows, mean[order], products[np.ix_(order, order)]
+        )
+    return result
+
+
+_Found = dict[tuple[Any, ...], tuple[int, int, np.ndarray, np.ndarray]]
+
+
+def _eager(
+    table: nw.DataFrame[Any], columns: list[str], keys: list[str], cluster: str | None, name: str
+) -> _Found:
+    """With NumPy: for an array of ten million units several times as fast as a library's groups."""
+    groups, labels = _codes(table, keys, name)
+    inside = groups >= 0
+    values = []
+    for column in columns:
+        numbers = table[column].to_numpy()
+        if numbers.dtype.kind not in "biuf":
+            numbers = pd.to_numeric(pd.Series(numbers), errors="coerce").to_numpy(float, na_value=np.nan)
+        values.append(numbers.astype(float, copy=False))
+    if not inside.any():
+        return {}
+    if not inside.all():
+        groups, values = groups[inside], [column[inside] for column in values]
+    if cluster is not None:
+        unit, _ = _factors(table[cluster])
+        if (unit < 0).any():
+            raise ValueError(
+                f"{cluster}: got {int((unit < 0).sum())} missing of {len(unit)}; {name} must be complete"
+            )
+        unit = unit[inside]
+        # A unit outside the experiment has no row inside; numbers run on without it.
+        unit = pd.factorize(unit)[0]
+        first = np.zeros(int(unit.max(initial=-1)) + 1, dtype=groups.dtype)
+        first[unit] = groups
+        if (first[unit] != groups).any():
+            raise _two(cluster, keys, len(np.unique(unit[first[unit] != groups])))
+        values = [np.bincount(unit, column) for column in values] + [np.bincount(unit).astype(float)]
+        groups = first
+    for column, numbers in zip(columns, values, strict=False):
+        if not np.isfinite(numbers.sum()):
+            _refuse_missing([column], [int(np.isnan(numbers).sum())], name)
+            raise _infinite(column, name)
+    if cluster is None:
+        values = [*values, np.broadcast_to(1.0, len(groups))]
+    found: _Found = {}
+    for label, (units, mean, products) in zip(labels, _blocks(groups, values, len(labels)), strict=True):
+        if units:
+            found[label] = (units, round(mean[-1] * units), mean, products)
+    return found
+
+
+def _blocks(
+    groups: np.ndarray, values: list[np.ndarray], many: int
+) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Each group's count, means and products, in blocks that fit the processor's cache."""
+    size = len(values)
+    center = np.array([column[:_BLOCK].mean() for column in values])
+    units, sums, products = np.zeros(many), np.zeros((many, size)), np.zeros((many, size, size))
+    for start in range(0, len(groups), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        here = groups[block]
+        around = np.vstack([column[block] for column in values]) - center[:, None]
+        # Few groups: a product with each one's mask is faster than taking its rows out. Many strata:
+        # one pass for all of them.
+        if many <= _FEW_GROUPS:
+            for code in range(many):
+                member = here == code
+                units[code] += np.count_nonzero(member)
+                part = around * member
+                sums[code] += part.sum(1)
+                products[code] += around @ part.T
+            continue
+        units += np.bincount(here, minlength=many)
+        for i in range(size):
+            sums[:, i] += np.bincount(here, around[i], many)
+            for j in range(i + 1):
+                products[:, i, j] += np.bincount(here, around[i] * around[j], many)
+    if many > _FEW_GROUPS:
+        lower = np.tril(np.ones((size, size)), -1).astype(bool)
+        products.transpose(0, 2, 1)[:, lower] = products[:, lower]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [
+            (int(n), total / n + center, product - np.outer(total, total) / n)
+            for n, total, product in zip(units, sums, products, strict=True)
+        ]
+
+
+def _lazy(
+    table: nw.LazyFrame[Any], columns: list[str], keys: list[str], cluster: str | None, name: str
+) -> _Found:
+    """Two scans where the frame is: one for the means, one for the products around them."""
+    # Names of our own: a reader's may be anything.
+    by = [f"key{place}" for place in range(len(keys))]
+    own = [f"value{place}" for place in range(len(columns))]
+    lost = [f"lost{place}" for place in range(len(columns))]
+    source = table.filter(~nw.col(keys[0]).is_null()).select(
+        *(nw.col(key).alias(each) for key, each in zip(keys, by, strict=True)),
+        *([nw.col(cluster).alias("unit")] if cluster else []),
+        *(nw.col(column).cast(nw.Float64).alias(each) for column, each in zip(columns, own, strict=True)),
+        *(
+            nw.col(column).is_null().cast(nw.Int64).alias(each)
+            for column, each in zip(columns, lost, strict=True)
+        ),
+    )
+    if cluster is None:
+        units = source.with_columns(nw.lit(1.0).alias("rows"))
+    else:
+        units = source.group_by(*by, "unit").agg(
+            *(nw.col(each).sum() for each in [*own, *lost]), nw.len().cast(nw.Float64).alias("rows")
+        )
+        nobody, twice = _units_refused(units)
+        if nobody:
+            raise ValueError(f"{cluster}: got {nobody} missing; {name} must be complete")
+        if twice:
+            raise _two(cluster, keys, twice)
+    names = [*own, "rows"]
+    first = (
+        units.group_by(*by)
+        .agg(*(nw.col(each).sum() for each in [*names, *lost]), nw.len().alias("units"))
+        .collect()
+        .rows(named=True)
+    )
+    if any(row[key] is None for row in first for key in by):
+        raise ValueError(f"{keys[-1]}: got missing ones; {name} must be complete")
+    _refuse_missing(columns, [sum(int(row[each]) for row in first) for each in lost], name)
+    total = sum(row["units"] for row in first)
+    center = [sum(float(row[each]) for row in first) / max(total, 1) for each in names]
+    around = [nw.col(each) - middle for each, middle in zip(names, center, strict=True)]
+    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1)]
+    second = units.select(
+        *by,
+        *(each.alias(f"sum{place}") for place, each in enumerate(around)),
+        *((around[i] * around[j]).alias(f"product{i}_{j}") for i, j in pairs),
+    )
+    second = second.group_by(*by).agg(
+        nw.len().alias("units"),
+        *(nw.col(f"sum{place}").sum() for place in range(len(names))),
+        *(nw.col(f"product{i}_{j}").sum() for i, j in pairs),
+    )
+    found: _Found = {}
+    for row in second.sort(*by).collect().rows(named=True):
+        count = int(row["units"])
+        sums = np.array([float(row[f"sum{place}"]) for place in range(len(names))])
+        products = np.zeros((len(names),) * 2)
+        for i, j in pairs:
+            products[i, j] = products[j, i] = row[f"product{i}_{j}"]
+        mean = sums / count + center
+        label = tuple(row[key] for key in by)
+        found[label] = (count, round(mean[-1] * count), mean, products - np.outer(sums, sums) / count)
+    return found
+
+
+def _units_refused(units: nw.LazyFrame[Any]) -> tuple[int, int]:
+    """How many units are none, and how many are in two groups."""
+    counted = units.group_by("unit").agg(nw.len().alias("groups"))
+    told = counted.select(
+        nw.col("unit").is_null().cast(nw.Int64).sum().alias("nobody"),
+        (nw.col("groups") > 1).cast(nw.Int64).sum().alias("twice"),
+    )
+    row = told.collect().rows(named=True)[0]
+    return int(row["nobody"] or 0), int(row["twice"] or 0)
+
+
+def _codes(table: nw.DataFrame[Any], keys: list[str], name: str) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
+    """Each row's group as a whole number, -1 for no arm; and what each number stands for."""
+    arm, arms = _factors(table[keys[0]])
+    if len(keys) == 1:
+        return arm, [(label,) for label in arms]
+    stratum, strata = _factors(table[keys[1]])
+    lost = int(((stratum < 0) & (arm >= 0)).sum())
+    if lost:
+        raise ValueError(f"{keys[1]}: got {lost} missing of {len(arm)}; {name} must be complete")
+    labels = [(label, part) for label in arms for part in strata]
+    return np.where(arm >= 0, arm * len(strata) + stratum, -1), labels
+
+
+def _factors(series: nw.Series[Any]) -> tuple[np.ndarray, list[Any]]:
+    """A column's values as whole numbers, -1 where one is missing; and the values."""
+    native = series.to_native()
+    if not isinstance(native, pd.Series) and series.dtype == nw.String:
+        # Text stays where it is; as Python objects it would take twenty times as long.
+        coded = series.to_arrow().dictionary_encode()
+        coded = coded.combine_chunks() if hasattr(coded, "combine_chunks") else coded
+        code = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        return code, coded.dictionary.to_pylist()
+    code, values = pd.factorize(native if isinstance(native, pd.Series) else series.to_numpy())
+    return code, [value.item() if isinstance(value, np.generic) else value for value in values]
+
+
+def _refuse_missing(columns: list[str], lost: list[int], name: str) -> None:
+    for column, count in zip(columns, lost, strict=False):
+        if count:
+            raise ValueError(f"{column}: got {count:,} missing; {name} must be complete")
+
+
+def _infinite(column: str, name: str) -> ValueError:
+    return ValueError(f"{column}: got a sum that isn't finite in {name}; each value must be")
+
+
+def _two(cluster: str, keys: list[str], count: int) -> ValueError:
+    what = "arm" if len(keys) == 1 else "arm and stratum"
+    return ValueError(f"{cluster}: got {count:,} in two of {', '.join(keys)}; a unit is in one {what}")
