@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from toolkit.experiments.orthogonality import orthogonality
-from toolkit.experiments.overlaps import carried, correlation, difference, treated_buckets, two_experiments
+from toolkit.experiments.overlaps import (
+    buckets,
+    by_overlap,
+    carried,
+    correlation,
+    difference,
+    treated_buckets,
+    two_experiments,
+)
 
 HASH = np.random.default_rng(0).integers(0, 20, 200_000)
 OTHER = np.random.default_rng(1).integers(0, 20, 200_000)
@@ -67,3 +75,13 @@ def test_orthogonality_finds_what_is_shared():
 def test_bad_settings_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_buckets_are_the_hash_s_and_the_sweep_is_the_single_test_s():
+    assert np.bincount(buckets(20_000, salt="x"), minlength=20) == pytest.approx(1_000, abs=130)
+    shared, own = (by_overlap(0.1, own_salt=own, users=40_000) for own in (False, True))
+    for table in (shared, own):
+        assert ((table["low"] < table["carried"]) & (table["carried"] < table["high"])).mean() > 0.7
+    assert shared["estimate"].iloc[-1] > 0.05 > abs(own["estimate"]).max()
+    a = buckets(40_000, salt="experiment A")
+    assert difference(two_experiments(a, a, common=7, effect_a=0.1), "arm_b")[0] == shared["estimate"][7]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from toolkit.experiments.capacity import exaggeration
-from toolkit.experiments.shared_budget import Demand, measured_and_true, orders, tables
+from toolkit.experiments.shared_budget import Demand, by_capacity, measured_and_true, orders, tables
 from toolkit.tables import validate_all
 
 BIG = Demand(users=20_000, a_day=20_000)
@@ -106,3 +106,10 @@ def test_the_tables_are_foobar_s():
 def test_bad_settings_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_sweep_has_each_budget_s_two_lifts():
+    demand = Demand(users=500, a_day=2_000, days=2)
+    table = by_capacity(0.2, "split", capacities=(4, 20), demand=demand)
+    told = measured_and_true(demand, lift=0.2, capacity=4, design="split")
+    assert table["lift"].tolist()[:2] == [told["measured"], told["true"]]

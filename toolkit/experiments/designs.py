@@ -1,12 +1,17 @@
-"""What does a design cost that assigns groups, hours or budgets instead of users?"""
+"""What does a design cost that assigns groups, hours or budgets instead of users?
+
+A split of users is `power.power`; each design here is that one with another number of units, another
+spread, or another effect.
+"""
 
 from __future__ import annotations
 
 import math
 
-from scipy.stats import nct, norm
+from scipy.stats import norm
 from scipy.stats import t as student
 
+from toolkit.experiments.power import power, units_needed
 from toolkit.rules import count, level, number, share
 
 
@@ -97,31 +102,6 @@ def switchback_effect(events: float, icc: float, *, washout: float = 0.0) -> flo
     return design_effect(events * kept, icc) / kept
 
 
-def user_power(
-    effect: float, *, sd: float, users: float, treated: float = 0.5, alpha: float = 0.05
-) -> float:
-    """The power of a test that assigns users one by one.
-
-    Parameters
-    ----------
-    effect : float
-        True difference of the means, in the metric's unit.
-    sd : float
-        Standard deviation of the metric over users.
-    users : float
-        Of both arms.
-    treated : float
-        Share of them in the treatment.
-    alpha : float
-
-    Examples
-    --------
-    >>> round(user_power(0.1, sd=1.0, users=3_140), 2)
-    0.8
-    """
-    return _power(effect, _error(sd, users, treated), math.inf, alpha)
-
-
 def budget_split_power(
     effect: float,
     *,
@@ -136,12 +116,17 @@ def budget_split_power(
     Parameters
     ----------
     effect : float
-        Difference that a shared budget would have shown.
+        Difference that a shared budget would have shown, in the metric's unit.
+    sd : float
+        Standard deviation of the metric over users. Within exhausted hours a split budget varies
+        less: the power is this or more.
+    users : float
+        Of both arms.
     exhausted : float
         Share c of the control's outcomes while the budget is used up; 1 - c of the effect is real.
-    sd, users, treated, alpha
-        As in `user_power`. Within exhausted hours a split budget varies less than this assumes: the
-        power is that or more.
+    treated : float
+        Share of the users in the treatment.
+    alpha : float
 
     Examples
     --------
@@ -149,7 +134,8 @@ def budget_split_power(
     0.29
     """
     left = 1 - share("exhausted", exhausted)
-    return user_power(effect * left, sd=sd, users=users, treated=treated, alpha=alpha)
+    number("sd", sd, above=0)
+    return power(effect * left, deviation=sd, units=users, treated=treated, alpha=alpha)
 
 
 def cluster_power(
@@ -160,7 +146,7 @@ def cluster_power(
     Parameters
     ----------
     effect, sd, alpha
-        As in `user_power`.
+        As in `budget_split_power`.
     clusters : int
         Of both arms; 4 at least. They set the degrees of freedom of t, two fewer.
     size, icc
@@ -172,8 +158,8 @@ def cluster_power(
     0.51
     """
     count("clusters", clusters, least=4)
-    se = _error(sd, clusters * size, 0.5) * math.sqrt(design_effect(size, icc))
-    return _power(effect, se, clusters - 2, alpha)
+    mean = number("sd", sd, above=0) * math.sqrt(design_effect(size, icc) / size)
+    return power(effect, deviation=mean, units=clusters, alpha=alpha)
 
 
 def switchback_power(
@@ -194,7 +180,7 @@ def switchback_power(
     Parameters
     ----------
     effect, sd, alpha
-        As in `user_power`, of events.
+        As in `budget_split_power`, of events.
     periods : int
         4 at least.
     events, icc, washout
@@ -206,8 +192,8 @@ def switchback_power(
     1.0
     """
     count("periods", periods, least=4)
-    se = _error(sd, periods * events, 0.5) * math.sqrt(switchback_effect(events, icc, washout=washout))
-    return _power(effect, se, periods - 2, alpha)
+    mean = number("sd", sd, above=0) * math.sqrt(switchback_effect(events, icc, washout=washout) / events)
+    return power(effect, deviation=mean, units=periods, alpha=alpha)
 
 
 def days_needed(
@@ -225,7 +211,7 @@ def days_needed(
     Parameters
     ----------
     effect, sd, treated, alpha
-        As in `user_power`.
+        As in `budget_split_power`.
     a_day : float
         Units (users, events) a day, of both arms.
     design_effect : float
@@ -241,25 +227,10 @@ def days_needed(
     number("a_day", a_day, above=0)
     _least("design_effect", design_effect, 1)
     number("treated", treated, above=0, below=1)
-    both = norm.isf(level(alpha) / 2) + norm.ppf(level(power, name="power"))
     if effect == 0:
         return math.inf
-    return float((both * sd / effect) ** 2 * design_effect / (treated * (1 - treated)) / a_day)
-
-
-def _error(sd: float, units: float, treated: float) -> float:
-    number("sd", sd, above=0)
-    number("treated", treated, above=0, below=1)
-    return sd / math.sqrt(_least("users", units, 2) * treated * (1 - treated))
-
-
-def _power(effect: float, se: float, freedom: float, alpha: float) -> float:
-    shift = abs(number("effect", effect)) / se
-    if math.isinf(freedom):
-        bound = norm.isf(level(alpha) / 2)
-        return float(norm.sf(bound - shift) + norm.sf(bound + shift))
-    bound = student.isf(level(alpha) / 2, freedom)
-    return float(nct.sf(bound, freedom, shift) + nct.cdf(-bound, freedom, shift))
+    deviation = sd * math.sqrt(design_effect)
+    return units_needed(effect, deviation=deviation, power=power, treated=treated, alpha=alpha) / a_day
 
 
 def _least(name: str, value: float, least: float) -> float:

@@ -3,15 +3,68 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from toolkit.experiments.assignment import points
 from toolkit.rules import count, number, share
 
 # A hash gives each user one of so many buckets; half of them are an experiment's treatment.
 BUCKETS = 20
+
+
+def buckets(users: int, *, salt: str) -> np.ndarray:
+    """The bucket of each user from 0 on, by the experiment's salt (`assignment.points`).
+
+    Parameters
+    ----------
+    users : int
+    salt : str
+
+    Examples
+    --------
+    >>> buckets(5, salt="new_ranker").tolist() == buckets(6, salt="new_ranker").tolist()[:5]
+    True
+    """
+    ids = np.arange(count("users", users))
+    result: np.ndarray = (points(ids, salt=salt) * BUCKETS).astype(int)
+    return result
+
+
+@lru_cache(maxsize=32)
+def by_overlap(effect_a: float, *, own_salt: bool, users: int) -> pd.DataFrame:
+    """What B, which does nothing, reports for each number of buckets in common with A.
+
+    Parameters
+    ----------
+    effect_a : float
+        Orders a user that A's treatment adds to one.
+    own_salt : bool
+        Whether B hashes users by a salt of its own.
+    users : int
+
+    Returns
+    -------
+    DataFrame
+        `common` of ten, `estimate` with its 95% interval `low` to `high`, and `carried`, what A's
+        effect times the correlation says.
+
+    Examples
+    --------
+    >>> by_overlap(0.1, own_salt=True, users=500)["common"].tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    """
+    a = buckets(users, salt="experiment A")
+    b = buckets(users, salt="experiment B") if own_salt else a
+    rows = []
+    for common in range(BUCKETS // 2 + 1):
+        estimate, se = difference(two_experiments(a, b, common=common, effect_a=effect_a), "arm_b")
+        known = 0.0 if own_salt else carried(effect_a, correlation(common))
+        rows.append((common, estimate, estimate - 1.96 * se, estimate + 1.96 * se, known))
+    return pd.DataFrame(rows, columns=["common", "estimate", "low", "high", "carried"])
 
 
 def treated_buckets(bucket: Any, *, first: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ while the hour's budget lasts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -189,6 +189,40 @@ def measured_and_true(
         "exhausted": c,
         "formula": lift * (1 - c),
     }
+
+
+@lru_cache(maxsize=64)
+def by_capacity(
+    lift: float, design: Design = "shared", *, capacities: tuple[int, ...], demand: Demand
+) -> pd.DataFrame:
+    """What the test says and the launch brings, for budgets from scarce to ample.
+
+    Parameters
+    ----------
+    lift, design, demand
+        As in `measured_and_true`.
+    capacities : tuple of int
+        Orders that an hour's budget pays.
+
+    Returns
+    -------
+    DataFrame
+        `capacity`, `exhausted`, `what` ("the test says", "the launch brings"), `lift`.
+
+    Examples
+    --------
+    >>> table = by_capacity(0.2, capacities=(5, 50), demand=Demand(users=100, a_day=500, days=1))
+    >>> table["capacity"].tolist()
+    [5, 5, 50, 50]
+    """
+    rows = []
+    for capacity in capacities:
+        told = measured_and_true(demand, lift=lift, capacity=capacity, design=design)
+        rows += [
+            (capacity, told["exhausted"], name, told[key])
+            for name, key in (("the test says", "measured"), ("the launch brings", "true"))
+        ]
+    return pd.DataFrame(rows, columns=["capacity", "exhausted", "what", "lift"])
 
 
 def tables(

@@ -90,8 +90,8 @@ def compared(
     Returns
     -------
     DataFrame
-        `design`, `measures`, `bias` (less what a launch brings), `design_effect`, and `days` until an
-        effect as large as the launch's is found in 80% of tests.
+        `design`, `measures`, `bias` (less what a launch brings), `design_effect`, and `days` until
+        80% of tests find a difference as large as the direct one.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def compared(
         told = measured(
             design, direct=direct, spill=spill, leak=leak, carryover=carryover, washout=washout
         )
-        days = days_needed(direct + spill, sd=sd, a_day=a_day, design_effect=effect)
+        days = days_needed(direct, sd=sd, a_day=a_day, design_effect=effect)
         rows.append((design, told, told - direct - spill, effect, days))
     return pd.DataFrame(rows, columns=["design", "measures", "bias", "design_effect", "days"])
 
