@@ -61,6 +61,8 @@ def test_in_exhausted_hours_the_lift_is_smaller_and_without_a_limit_it_is_the_sa
     quiet = capacity_interference(*(free[name] for name in NAMES))
     assert quiet.p > 0.05
     assert "a difference that may be luck" in quiet.verdict
+    assert "nothing is held to that capacity" in quiet.verdict
+    assert "at launch the lift of" in limited.verdict
 
 
 def told(seed, lift=(0.0, 0.0), users=300, each=8):

@@ -15,6 +15,10 @@ from toolkit.resampling import clustered_error, several
 from toolkit.rules import level, share
 
 
+# A capacity that is passed in a larger share of the exhausted periods limits nobody.
+_ENFORCED = 0.5
+
+
 def capacity_interference(
     log: Any,
     outcomes: Any,
@@ -105,12 +109,17 @@ def capacity_interference(
     difference = float(exhausted - slack)
     p = float(2 * norm.sf(abs(difference) / se)) if se > 0 else 1.0
     bound = float(shown["share_of_outcomes"].iloc[1])
+    full = periods["exhausted"]
+    beyond = float((periods["used"] > periods["capacity"])[full].mean())
     verdict = (
-        f"The lift is {figure(slack, signed=True)} in slack and "
-        f"{figure(exhausted, signed=True)} where the resource is used up"
-        f"{'' if p < alpha else ', a difference that may be luck'}. {bound:.0%} of the control's outcomes are "
-        f"of exhausted periods: at launch the lift of {figure(whole, signed=True)} may be as little as "
-        f"{figure(least, signed=True)}."
+        f"The lift is {figure(slack, signed=True)} in slack and {figure(exhausted, signed=True)} where the resource "
+        f"is used up{'' if p < alpha else ', a difference that may be luck'}. "
+    )
+    verdict += (
+        f"In {beyond:.0%} of those periods more was used than there is: nothing is held to that capacity."
+        if beyond > _ENFORCED
+        else f"{bound:.0%} of the control's outcomes are of such periods: at launch the lift of "
+        f"{figure(whole, signed=True)} may be as little as {figure(least, signed=True)}."
     )
     return Finding(
         difference,
