@@ -49,12 +49,18 @@ def test_popularity_is_zipf_s():
         (lambda: popularity(0), "items: got 0"),
         (lambda: popularity(5, slope=-1), "slope: got -1; it must not be negative"),
         (lambda: hit_rates(ASKED, room=0, shares=[1.0]), "room: got 0"),
-        (lambda: hit_rates(ASKED, room=5, shares=[0.5, 0.4]), r"shares: got \[0.5, 0.4\]; they must be 1 in sum"),
+        (
+            lambda: hit_rates(ASKED, room=5, shares=[0.5, 0.4]),
+            r"shares: got \[0.5, 0.4\]; they must be 1 in sum",
+        ),
         (lambda: hit_rates(ASKED, room=5, shares=[]), "shares: got"),
         (lambda: hit_rates(ASKED, room=5, shares=[0.0, 1.0]), r"shares: got 0.0; it must lie in \(0, 1\]"),
         (lambda: least_recently_used(ASKED, room=5, shares=[1.0], requests=1), "requests: got 1"),
         (lambda: by_share([1.0]), "treated: got 1.0"),
-        (lambda: by_share([0.6], same_size=True), "treated: got 0.6; with a control as large it must be 0.5 at most"),
+        (
+            lambda: by_share([0.6], same_size=True),
+            "treated: got 0.6; with a control as large it must be 0.5 at most",
+        ),
     ],
 )
 def test_bad_settings_are_refused(call, message):

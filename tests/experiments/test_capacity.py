@@ -37,7 +37,9 @@ def test_by_hand():
     # Users are alone in their cells: the variance of a mean of two is half the cell's.
     assert finding.se == pytest.approx(np.sqrt(8 / 7 * (2 + 0 + 2 + 2) / 4))
     # At 40% of the capacity both hours would be exhausted.
-    with pytest.raises(ValueError, match="0 impressions of the treatment and 0 of the control in slack periods"):
+    with pytest.raises(
+        ValueError, match="0 impressions of the treatment and 0 of the control in slack periods"
+    ):
         capacity_interference(log, outcomes, resources, used_up=0.4)
 
 
@@ -90,7 +92,9 @@ def test_19_of_20_intervals_hold_the_truth_and_p_is_uniform_without_interference
         assert 0.925 <= np.mean(within) <= 0.975
 
 
-@pytest.mark.parametrize("make", [pl.from_pandas, pa.Table.from_pandas, lambda frame: pl.from_pandas(frame).lazy()])
+@pytest.mark.parametrize(
+    "make", [pl.from_pandas, pa.Table.from_pandas, lambda frame: pl.from_pandas(frame).lazy()]
+)
 def test_any_frame_will_do(make):
     small = tables(Demand(users=100, a_day=1_000, days=2), lift=0.3, capacity=4)
     frames = [small[name] for name in NAMES]
@@ -137,7 +141,9 @@ def test_bad_settings_are_refused(change, message):
 def test_bad_frames_are_refused():
     log, outcomes, resources = (LIMITED[name].head(500) for name in NAMES)
     two = pd.concat([resources, resources.assign(resource="gpu")])
-    with pytest.raises(ValueError, match="resource: got None for resources free_delivery, gpu; it must name one"):
+    with pytest.raises(
+        ValueError, match="resource: got None for resources free_delivery, gpu; it must name one"
+    ):
         capacity_interference(log, outcomes, two)
     with pytest.raises(ValueError, match="outcomes: got none for"):
         capacity_interference(log, outcomes.head(10), resources)

@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import norm
 from statsmodels.stats.power import TTestIndPower
 
-from toolkit.experiments.power import power
 from toolkit.experiments.designs import (
     budget_split_power,
     cluster_power,
@@ -16,6 +15,7 @@ from toolkit.experiments.designs import (
     switchback_effect,
     switchback_power,
 )
+from toolkit.experiments.power import power
 
 
 def test_the_published_numbers():
@@ -35,7 +35,9 @@ def test_the_design_effect_is_the_variance_s_factor_and_the_size_its_consequence
     each = np.resize(sizes, 40)
     of = np.repeat(np.arange(40), each)
     draws = 4_000
-    y = np.sqrt(0.05) * rng.normal(size=(draws, 40))[:, of] + np.sqrt(0.95) * rng.normal(size=(draws, len(of)))
+    y = np.sqrt(0.05) * rng.normal(size=(draws, 40))[:, of] + np.sqrt(0.95) * rng.normal(
+        size=(draws, len(of))
+    )
     effect = design_effect(each.mean(), 0.05, cv=each.std() / each.mean())
     assert y.mean(1).var() * len(of) == pytest.approx(effect, rel=0.07)
     z = y.mean(1) * np.sqrt(len(of)) / y.std(1)
@@ -77,7 +79,9 @@ def test_a_switchback_s_power_is_that_of_its_simulation_shocks_that_last_include
 
 def test_a_washout_costs_its_share_of_events_and_less_where_they_have_much_in_common():
     assert switchback_effect(100, 0, washout=0.25) == pytest.approx(1 / 0.75)
-    assert switchback_effect(1e6, 0.5, washout=0.25) / switchback_effect(1e6, 0.5) == pytest.approx(1, abs=1e-5)
+    assert switchback_effect(1e6, 0.5, washout=0.25) / switchback_effect(1e6, 0.5) == pytest.approx(
+        1, abs=1e-5
+    )
 
 
 def test_a_split_budget_s_power_is_that_of_the_lift_that_is_left():
@@ -93,7 +97,9 @@ def test_after_the_days_needed_the_power_is_what_was_wanted():
     assert reached == pytest.approx(0.9, abs=1e-6)
     assert days_needed(0, sd=1, a_day=10) == float("inf")
     # Half of the effect is left: four times as long.
-    assert days_needed(0.05, sd=1, a_day=500) / days_needed(0.1, sd=1, a_day=500) == pytest.approx(4, rel=0.01)
+    assert days_needed(0.05, sd=1, a_day=500) / days_needed(0.1, sd=1, a_day=500) == pytest.approx(
+        4, rel=0.01
+    )
 
 
 @pytest.mark.parametrize(

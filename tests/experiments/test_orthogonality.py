@@ -75,19 +75,25 @@ def test_three_arms_intervals_hold_v():
 def test_requests_taken_for_users_make_alarms_of_nothing():
     # Ten requests a user multiply the table and chi-square by ten: p < .001 at z > 3.29 / sqrt(10).
     p = [dependence(10 * table)[3] for table in counted(2_000, 0.0, 2, 2_000)]
-    assert np.mean(np.array(p) < 0.001) == pytest.approx(2 * norm.sf(norm.isf(0.0005) / np.sqrt(10)), abs=0.03)
+    assert np.mean(np.array(p) < 0.001) == pytest.approx(
+        2 * norm.sf(norm.isf(0.0005) / np.sqrt(10)), abs=0.03
+    )
 
 
 def test_requests_for_users_would_be_refused_and_would_have_made_false_alarms():
     a, b = pair(users=500)
     twice = pd.concat([a, a], ignore_index=True)
-    with pytest.raises(ValueError, match="user_id: got 500 repeated of 1,000 in a; one row a user, not an event"):
+    with pytest.raises(
+        ValueError, match="user_id: got 500 repeated of 1,000 in a; one row a user, not an event"
+    ):
         orthogonality(twice, b)
     with pytest.raises(ValueError, match="in b; one row a user"):
         orthogonality(a, twice)
 
 
-@pytest.mark.parametrize("make", [pl.from_pandas, pa.Table.from_pandas, lambda frame: pl.from_pandas(frame).lazy()])
+@pytest.mark.parametrize(
+    "make", [pl.from_pandas, pa.Table.from_pandas, lambda frame: pl.from_pandas(frame).lazy()]
+)
 def test_any_frame_will_do(make):
     a, b = pair(copy=0.2)
     assert orthogonality(make(a), make(b)) == orthogonality(a, b)

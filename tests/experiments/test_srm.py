@@ -68,13 +68,18 @@ def test_without_a_fault_p_is_uniform_and_19_of_20_intervals_hold_nothing():
 
 def test_the_interval_covers_a_true_loss():
     rng = np.random.default_rng(2)
-    told = [farthest_off(np.array([n, 10_000.0 - n]), np.array([0.5, 0.5])) for n in rng.binomial(10_000, 0.53, 2_000)]
+    told = [
+        farthest_off(np.array([n, 10_000.0 - n]), np.array([0.5, 0.5]))
+        for n in rng.binomial(10_000, 0.53, 2_000)
+    ]
     assert 0.94 <= np.mean([ci[0] <= -0.03 <= ci[1] for _, _, _, ci in told]) <= 0.96
 
 
 def test_the_segment_that_lost_users_is_named():
     rng = np.random.default_rng(0)
-    users = pd.DataFrame({"user_id": np.arange(20_000), "arm": np.where(rng.random(20_000) < 0.5, "control", "treatment")})
+    users = pd.DataFrame(
+        {"user_id": np.arange(20_000), "arm": np.where(rng.random(20_000) < 0.5, "control", "treatment")}
+    )
     users["platform"] = np.where(rng.random(20_000) < 0.3, "old app", "web")
     gone = (users["platform"] == "old app") & (users["arm"] == "treatment") & (rng.random(20_000) < 0.3)
     finding = srm(users[~gone], by="platform")
@@ -84,7 +89,9 @@ def test_the_segment_that_lost_users_is_named():
     assert set(finding.table["group"]) == {"all", "old app", "web"}
 
 
-@pytest.mark.parametrize("make", [pl.from_pandas, pa.Table.from_pandas, lambda frame: pl.from_pandas(frame).lazy()])
+@pytest.mark.parametrize(
+    "make", [pl.from_pandas, pa.Table.from_pandas, lambda frame: pl.from_pandas(frame).lazy()]
+)
 def test_any_frame_will_do(make):
     frame = split(520, 480)
     assert srm(make(frame)) == srm(frame)
@@ -106,15 +113,24 @@ def test_one_of_several_experiments_is_read():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: srm(split(10, 10), expected={"control": 0.5, "treatment": 0.4}), "expected: got .* 1 in sum"),
+        (
+            lambda: srm(split(10, 10), expected={"control": 0.5, "treatment": 0.4}),
+            "expected: got .* 1 in sum",
+        ),
         (lambda: srm(split(10, 10), expected={"control": 1.0}), "expected: got arms .*two at least"),
-        (lambda: srm(split(10, 10), expected={"control": 0.5, "new": 0.5}), "arm: got 'treatment'; the design has"),
+        (
+            lambda: srm(split(10, 10), expected={"control": 0.5, "new": 0.5}),
+            "arm: got 'treatment'; the design has",
+        ),
         (lambda: srm(split(3, 3)), "assignments: got 6 users; .* expect 5 at least"),
         (lambda: srm(split(10)), "expected: got arms"),
         (lambda: srm(split(10, 10), alpha=1.0), "alpha: got 1.0"),
         (lambda: srm(split(10, 10), alarm=0), "alarm: got 0"),
         (lambda: srm(split(10, 10), experiment="a"), "experiment: got 'a'; assignments have no such column"),
-        (lambda: srm(split(10, 10).assign(experiment="b"), experiment="a"), "experiment: got 'a'; assignments have b"),
+        (
+            lambda: srm(split(10, 10).assign(experiment="b"), experiment="a"),
+            "experiment: got 'a'; assignments have b",
+        ),
         (
             lambda: srm(split(10, 10).assign(experiment=["a"] * 10 + ["b"] * 10)),
             "experiment: got None for assignments of a, b",

@@ -75,7 +75,9 @@ def hit_rates(asked: np.ndarray, *, room: int, shares: Sequence[float]) -> list[
     return [float(asked @ -np.expm1(-part * asked * time)) for part in parts]
 
 
-def least_recently_used(asked: np.ndarray, *, room: int, shares: Sequence[float], requests: int, rng: int = 0) -> list[float]:
+def least_recently_used(
+    asked: np.ndarray, *, room: int, shares: Sequence[float], requests: int, rng: int = 0
+) -> list[float]:
     """The hit rate of each arm in a real cache of that kind, request by request: what `hit_rates` approximates.
 
     Parameters
@@ -111,7 +113,12 @@ def least_recently_used(asked: np.ndarray, *, room: int, shares: Sequence[float]
 
 
 def by_share(
-    treated: Sequence[float], *, items: int = 1_000, room: int = 200, slope: float = 1.0, same_size: bool = False
+    treated: Sequence[float],
+    *,
+    items: int = 1_000,
+    room: int = 200,
+    slope: float = 1.0,
+    same_size: bool = False,
 ) -> pd.DataFrame:
     """Both arms' hit rates in an A/A test, by the treatment's share of requests.
 

@@ -14,7 +14,6 @@ from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.resampling import clustered_error, several
 from toolkit.rules import level, share
 
-
 # A capacity that is passed in a larger share of the exhausted periods limits nobody.
 _ENFORCED = 0.5
 
@@ -97,7 +96,9 @@ def capacity_interference(
     if outside == len(rows):
         raise ValueError(f"resources: got {len(periods):,} periods; no impression is in one of them")
     rows, at = rows[inside], at[inside]
-    rows = with_outcomes(rows.assign(exhausted=periods["exhausted"].to_numpy()[at]), outcomes, value=value, label=False)
+    rows = with_outcomes(
+        rows.assign(exhausted=periods["exhausted"].to_numpy()[at]), outcomes, value=value, label=False
+    )
     is_treated = (rows["arm"] == treated).to_numpy()
     out = rows["exhausted"].to_numpy(bool)
     y = rows[value].to_numpy(float)
@@ -174,7 +175,9 @@ def by_state(
     [1.0, 0.0, 0.5, 0.5]
     """
     states = {"slack": ~out, "exhausted": out, "all": np.ones(len(y), dtype=bool)}
-    lifts, influences, table = {}, {}, []
+    lifts: dict[str, float] = {}
+    influences: dict[str, np.ndarray] = {}
+    table: list[dict[str, Any]] = []
     for state, member in states.items():
         sizes = [int((member & arm).sum()) for arm in (is_treated, ~is_treated)]
         if min(sizes) == 0:

@@ -37,7 +37,9 @@ def lose_users(log: pd.DataFrame, *, crash: float, arm: str = "treatment", rng: 
     return log[~log["user_id"].isin(log["user_id"][crashed])].reset_index(drop=True)
 
 
-def per_assigned(log: pd.DataFrame, outcomes: pd.DataFrame, *, seen_only: bool, assignments: pd.DataFrame) -> float:
+def per_assigned(
+    log: pd.DataFrame, outcomes: pd.DataFrame, *, seen_only: bool, assignments: pd.DataFrame
+) -> float:
     """The lift of outcomes a user, over the users who are in the log or over all who were assigned.
 
     Parameters

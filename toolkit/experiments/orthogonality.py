@@ -175,7 +175,9 @@ def _error_of_v(part: np.ndarray, n: float, v: float) -> float:
     """The delta method for Cramér's V: what one more user of each kind adds to phi squared."""
     row, column = part.sum(1, keepdims=True), part.sum(0, keepdims=True)
     over = part / (row * column)
-    added = 2 * over - (over * part).sum(1, keepdims=True) / row - (over * part).sum(0, keepdims=True) / column
+    added = (
+        2 * over - (over * part).sum(1, keepdims=True) / row - (over * part).sum(0, keepdims=True) / column
+    )
     spread = math.sqrt((part * added**2).sum() - (part * added).sum() ** 2)
     return spread / math.sqrt(n) / (2 * v * (min(part.shape) - 1))
 

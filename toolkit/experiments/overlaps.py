@@ -131,7 +131,7 @@ def carried(effect: float, correlation: float, *, treated_a: float = 0.5, treate
     for name, value in (("treated_a", treated_a), ("treated_b", treated_b)):
         treated = share(name, value, open_low=True, open_high=True)
         spreads.append(math.sqrt(treated * (1 - treated)))
-    return effect * correlation * spreads[0] / spreads[1]
+    return effect * correlation * spreads[0] / spreads[1] + 0.0  # no minus before a zero
 
 
 def two_experiments(
@@ -177,7 +177,9 @@ def two_experiments(
     in_a = treated_buckets(bucket_a)
     in_b = treated_buckets(bucket_b, first=BUCKETS // 2 - common)
     if len(in_a) != len(in_b):
-        raise ValueError(f"bucket_b: got {len(in_b):,} users; it must be as many as bucket_a's, {len(in_a):,}")
+        raise ValueError(
+            f"bucket_b: got {len(in_b):,} users; it must be as many as bucket_a's, {len(in_a):,}"
+        )
     draw = np.random.default_rng(rng)
     arm = np.array(["control", "treatment"])
     return pd.DataFrame(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from toolkit.experiments.simpson import pooled_and_stratified
+from toolkit.experiments.simpson import two_ways
 from toolkit.rules import count, number, share
 from toolkit.world.clock import DAY, START
 
@@ -27,7 +27,7 @@ def ramped(shares: Sequence[float], bases: Sequence[float], *, lift: float) -> d
     Returns
     -------
     dict
-        As `pooled_and_stratified`.
+        As `simpson.pooled_and_stratified`.
 
     Examples
     --------
@@ -36,16 +36,8 @@ def ramped(shares: Sequence[float], bases: Sequence[float], *, lift: float) -> d
     (0.15, -0.3)
     """
     treated, rates = _days(shares, bases, lift)
-    return pooled_and_stratified(
-        pd.DataFrame(
-            {
-                "users_control": 1 - treated,
-                "events_control": (1 - treated) * rates,
-                "users_treatment": treated,
-                "events_treatment": treated * rates * (1 + lift),
-            }
-        )
-    )
+    users = {"control": 1 - treated, "treatment": treated}
+    return two_ways(users, {"control": users["control"] * rates, "treatment": treated * rates * (1 + lift)})
 
 
 def by_first_share(
@@ -75,12 +67,21 @@ def by_first_share(
     rows = []
     for part in first:
         told = ramped([part, second], [base, base * second_base], lift=lift)
-        rows += [(part, "pooled", told["pooled_relative"]), (part, "within days", told["stratified_relative"])]
+        rows += [
+            (part, "pooled", told["pooled_relative"]),
+            (part, "within days", told["stratified_relative"]),
+        ]
     return pd.DataFrame(rows, columns=["first", "analysis", "lift"])
 
 
 def tables(
-    shares: Sequence[float], bases: Sequence[float], *, lift: float, users: int = 5_000, a_day: int = 10_000, rng: int = 0
+    shares: Sequence[float],
+    bases: Sequence[float],
+    *,
+    lift: float,
+    users: int = 5_000,
+    a_day: int = 10_000,
+    rng: int = 0,
 ) -> dict[str, pd.DataFrame]:
     """A ramp-up's `serving_log` (the columns that `simpson` reads) and `outcomes`.
 
@@ -115,7 +116,8 @@ def tables(
             "request_id": np.arange(user.size),
             "item_id": 0,
             "user_id": user.ravel(),
-            "ts": START + pd.to_timedelta((at.ravel() * DAY.total_seconds() * 1e6).astype(np.int64), unit="us"),
+            "ts": START
+            + pd.to_timedelta((at.ravel() * DAY.total_seconds() * 1e6).astype(np.int64), unit="us"),
             "arm": np.where(treated, "treatment", "control").ravel(),
         }
     )

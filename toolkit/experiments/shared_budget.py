@@ -68,10 +68,19 @@ class Demand:
         n = self.a_day * self.days
         user = draw.choice(self.users, n, p=active / active.sum())
         wave = 1 + _SWING * np.sin(2 * np.pi * (np.arange(_HOURS) - 13) / _HOURS)
-        hour = draw.choice(_HOURS, n, p=wave / wave.sum()) + _HOURS * np.repeat(np.arange(self.days), self.a_day)
+        hour = draw.choice(_HOURS, n, p=wave / wave.sum()) + _HOURS * np.repeat(
+            np.arange(self.days), self.a_day
+        )
         at = hour + draw.random(n)
         order = np.argsort(at, kind="stable")
-        return user[order], at[order], (self.rate * taste)[user[order]], draw.random(n), active, draw.random(self.users)
+        return (
+            user[order],
+            at[order],
+            (self.rate * taste)[user[order]],
+            draw.random(n),
+            active,
+            draw.random(self.users),
+        )
 
     @property
     def user(self) -> np.ndarray:

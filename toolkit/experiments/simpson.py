@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,9 @@ def simpson(
     """
     level(alpha)
     columns = [*IMPRESSION, arm, cluster, "ts" if day is None else day]
-    rows = read_columns(log, "log", columns, missing=[arm], key=IMPRESSION, times=["ts"] if day is None else [])
+    rows = read_columns(
+        log, "log", columns, missing=[arm], key=IMPRESSION, times=["ts"] if day is None else []
+    )
     rows = rows[rows[arm].notna()]
     two_arms(rows[arm], treatment)
     rows = with_outcomes(rows, outcomes, value=value, label=False)
@@ -157,7 +159,9 @@ def by_stratum(
     [1.0, 0.0, 0.5, 0.5]
     """
     arms = {"treatment": is_treated, "control": ~is_treated}
-    sizes = {name: np.bincount(code, weights=arm.astype(float), minlength=len(names)) for name, arm in arms.items()}
+    sizes = {
+        name: np.bincount(code, weights=arm.astype(float), minlength=len(names)) for name, arm in arms.items()
+    }
     for name, size in sizes.items():
         if (size == 0).any():
             raise ValueError(
@@ -180,7 +184,7 @@ def by_stratum(
     arm_mean = np.where(is_treated, whole["treatment"], whole["control"])
     influence_pooled = sign * (y - arm_mean) / np.where(is_treated, is_treated.sum(), (~is_treated).sum())
     share = float(is_treated.mean())
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             str(name),
             sizes["treatment"][at] / (sizes["treatment"][at] + sizes["control"][at]),
@@ -195,7 +199,14 @@ def by_stratum(
     rows.append(("stratified", share, *averaged, within, clustered_error(influence_within, users)))
     pooled = whole["treatment"] - whole["control"]
     rows.append(
-        ("pooled", share, whole["control"], whole["treatment"], pooled, clustered_error(influence_pooled, users))
+        (
+            "pooled",
+            share,
+            whole["control"],
+            whole["treatment"],
+            pooled,
+            clustered_error(influence_pooled, users),
+        )
     )
     table = pd.DataFrame(
         rows, columns=["stratum", "share_treated", "control", "treatment", "difference", "se"]
@@ -237,14 +248,25 @@ def pooled_and_stratified(counts: pd.DataFrame) -> dict[str, float]:
     for arm, sizes in users.items():
         if not (sizes > 0).all():
             raise ValueError(f"users_{arm}: got {sizes.min():g}; each stratum needs users of both arms")
-    rates = {arm: table[f"events_{arm}"].to_numpy(float) / users[arm] for arm in users}
+    events = {arm: table[f"events_{arm}"].to_numpy(float) for arm in users}
+    return two_ways(users, events)
+
+
+def two_ways(users: Mapping[str, np.ndarray], events: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """As `pooled_and_stratified`, of arrays by arm that are known to be good.
+
+    Examples
+    --------
+    >>> told = two_ways(dict.fromkeys(("control", "treatment"), np.array([1.0, 1.0])),
+    ...     {"control": np.array([0.2, 0.4]), "treatment": np.array([0.3, 0.5])})
+    >>> round(told["pooled"], 12) == round(told["stratified"], 12) == 0.1
+    True
+    """
     weights = users["control"] + users["treatment"]
-    pooled = {arm: float(rates[arm] @ users[arm] / users[arm].sum()) for arm in users}
-    within = {arm: float(rates[arm] @ weights / weights.sum()) for arm in users}
-    told = {"pooled": pooled, "stratified": within}
-    result = {name: both["treatment"] - both["control"] for name, both in told.items()}
-    for name, both in told.items():
-        result[f"{name}_relative"] = (
-            result[name] / both["control"] if both["control"] > 0 else math.nan
-        )
+    pooled = {arm: float(events[arm].sum() / users[arm].sum()) for arm in users}
+    within = {arm: float(events[arm] / users[arm] @ weights / weights.sum()) for arm in users}
+    result = {}
+    for name, both in {"pooled": pooled, "stratified": within}.items():
+        result[name] = both["treatment"] - both["control"]
+        result[f"{name}_relative"] = result[name] / both["control"] if both["control"] > 0 else math.nan
     return result

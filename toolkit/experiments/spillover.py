@@ -20,7 +20,13 @@ DESIGNS = ("users", "clusters", "switchback")
 
 
 def measured(
-    design: str, *, direct: float, spill: float, leak: float = 0.0, carryover: float = 0.0, washout: float = 0.0
+    design: str,
+    *,
+    direct: float,
+    spill: float,
+    leak: float = 0.0,
+    carryover: float = 0.0,
+    washout: float = 0.0,
 ) -> float:
     """The expected difference that a design measures; a launch brings direct + spill.
 
@@ -107,9 +113,7 @@ def compared(
     }
     rows = []
     for design, effect in effects.items():
-        told = measured(
-            design, direct=direct, spill=spill, leak=leak, carryover=carryover, washout=washout
-        )
+        told = measured(design, direct=direct, spill=spill, leak=leak, carryover=carryover, washout=washout)
         days = days_needed(direct, sd=sd, a_day=a_day, design_effect=effect)
         rows.append((design, told, told - direct - spill, effect, days))
     return pd.DataFrame(rows, columns=["design", "measures", "bias", "design_effect", "days"])

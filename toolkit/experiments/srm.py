@@ -92,9 +92,7 @@ def srm(
     n = int(whole["users"].sum())
     p = float(whole["p"].iloc[0])
     if math.isnan(p):
-        raise ValueError(
-            f"assignments: got {n:,} users; an arm of the design must expect {_FEWEST} at least"
-        )
+        raise ValueError(f"assignments: got {n:,} users; an arm of the design must expect {_FEWEST} at least")
     at, off, se, ci = farthest_off(whole["users"].to_numpy(float), whole["designed"].to_numpy(), alpha=alpha)
     far = whole.iloc[at]
     counts = " / ".join(f"{users:,}" for users in whole["users"])
@@ -214,7 +212,8 @@ def refuse_two_arms(users: pd.DataFrame, name: str = "assignments") -> None:
     --------
     >>> refuse_two_arms(pd.DataFrame({"user_id": [1, 2], "arm": ["control", "control"]}))
     """
-    both = int((users.groupby("user_id")["arm"].nunique() > 1).sum())
+    pairs = users[["user_id", "arm"]].drop_duplicates()
+    both = pairs["user_id"][pairs["user_id"].duplicated()].nunique()
     if both:
         raise ValueError(f"arm: got two for {both:,} users of {name}; a user must be in one")
 
