@@ -32,7 +32,7 @@ def test_by_hand():
     finding = capacity_interference(log, outcomes, resources)
     shown = finding.table.set_index("state")
     assert shown["lift"].to_dict() == {"slack": 1.0, "exhausted": 0.0, "all": 0.5, "at launch, at least": 0.5}
-    assert shown["share_of_outcomes"]["exhausted"] == 0.5
+    assert shown["of_outcomes"]["exhausted"] == 0.5
     assert finding.estimate == -1
     # Users are alone in their cells: the variance of a mean of two is half the cell's.
     assert finding.se == pytest.approx(np.sqrt(8 / 7 * (2 + 0 + 2 + 2) / 4))
@@ -45,7 +45,7 @@ def test_by_hand():
 
 def test_the_least_lift_at_launch_is_the_measured_one_over_the_exaggeration():
     shown = capacity_interference(*(LIMITED[name] for name in NAMES)).table.set_index("state")
-    c = shown["share_of_outcomes"]["exhausted"]
+    c = shown["of_outcomes"]["exhausted"]
     # Equal relative lifts: both arms queue alike.
     assert shown["relative"]["slack"] == pytest.approx(shown["relative"]["exhausted"], abs=0.09)
     told = shown["lift"]["all"] / shown["lift"]["at launch, at least"]

@@ -61,7 +61,7 @@ def capacity_interference(
         The difference of the two lifts, with p of "the same". The table has the lift with its interval
         in "slack" and "exhausted" periods, over "all", and "at launch, at least": what is left of the
         whole lift if nothing is gained at launch in exhausted periods, where one arm's gain may be the
-        other's loss. `share_of_outcomes` is each state's share of the control's outcomes. With equal
+        other's loss. `of_outcomes` is each state's share of the control's outcomes. With equal
         relative lifts everywhere the measured one is 1/(1 - c) times the least one, c being that share.
 
     Raises
@@ -109,7 +109,7 @@ def capacity_interference(
     slack, exhausted, whole, least = shown["lift"]
     difference = float(exhausted - slack)
     p = float(2 * norm.sf(abs(difference) / se)) if se > 0 else 1.0
-    bound = float(shown["share_of_outcomes"].iloc[1])
+    bound = float(shown["of_outcomes"].iloc[1])
     full = periods["exhausted"]
     beyond = float((periods["used"] > periods["capacity"])[full].mean())
     verdict = (
@@ -132,7 +132,7 @@ def capacity_interference(
         n=len(rows),
         n_clusters=int(users.max()) + 1,
         alpha=alpha,
-        table=shown,
+        table=shown.drop(columns="se"),
         assumptions=(
             f"{cluster}s are independent of each other, but for the resource",
             "at launch as many periods are exhausted as in the test: if the treatment uses more, more will be",
@@ -196,7 +196,7 @@ def by_state(
             {
                 "state": state,
                 "impressions": int(member.sum()),
-                "share_of_outcomes": _ratio(y[member & ~is_treated].sum(), y[~is_treated].sum()),
+                "of_outcomes": _ratio(y[member & ~is_treated].sum(), y[~is_treated].sum()),
                 "control": means[1],
                 "treatment": means[0],
                 "lift": lifts[state],
@@ -211,7 +211,7 @@ def by_state(
         {
             "state": "at launch, at least",
             "impressions": len(y),
-            "share_of_outcomes": 1.0,
+            "of_outcomes": 1.0,
             "control": control,
             "treatment": control + least,
             "lift": least,
