@@ -73,7 +73,7 @@ class Metric:
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
     def __str__(self) -> str:
-        per = {None: "a unit", ROWS: "a row"}.get(self.per, f"per {self.per}")
+        per = {None: "a unit", ROWS: "a row"}.get(self.per, f"over {self.per}")
         return f"{self.value} {per}"
 
 
@@ -449,7 +449,8 @@ def _verdict(metric: Metric, sides: Mapping[str, _Side], told: Mapping[str, floa
 
 def _assumptions(metric: Metric, cluster: str | None, strata: str | None, fewest: int) -> tuple[str, ...]:
     told = [
-        f"arms were drawn by {cluster or 'row'}, and one unit's arm doesn't change another's value",
+        f"arms were drawn by {cluster}" if cluster else "each row is a unit whose arm was drawn by itself",
+        "one unit's arm doesn't change another's value",
     ]
     if metric.covariate is not None:
         told.append(f"{metric.covariate} was known before the arm could change it")

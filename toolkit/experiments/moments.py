@@ -21,6 +21,8 @@ _ALL = "all"
 # Rows that the processor's cache holds with their columns.
 _BLOCK = 1 << 13
 _FEW_GROUPS = 4
+# A group that lies this many times its variance from the center, squared, is summed again around its own.
+_FAR = 1e4
 
 
 @dataclass(frozen=True)
@@ -173,11 +175,11 @@ def _eager(
         if not np.isfinite(numbers.sum()):
             _refuse_missing([column], [int(np.isnan(numbers).sum())], name)
             raise _infinite(column, name)
-    if cluster is None:
-        values = [*values, np.broadcast_to(1.0, len(groups))]
     found: _Found = {}
     for label, (units, mean, products) in zip(labels, _blocks(groups, values, len(labels)), strict=True):
         if units:
+            if cluster is None:
+                mean, products = _with_rows(mean, products)
             found[label] = (units, round(mean[-1] * units), mean, products)
     return found
 
@@ -211,87 +213,128 @@ def _blocks(
     if many > _FEW_GROUPS:
         lower = np.tril(np.ones((size, size)), -1).astype(bool)
         products.transpose(0, 2, 1)[:, lower] = products[:, lower]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [
-            (int(n), total / n + center, product - np.outer(total, total) / n)
-            for n, total, product in zip(units, sums, products, strict=True)
-        ]
+    told = []
+    for code in range(many):
+        if not units[code]:
+            told.append((0, center, products[code]))
+        elif many > 1 and _far(units[code], sums[code], products[code]):
+            member = groups == code
+            alone = np.zeros(np.count_nonzero(member), dtype=np.int8)
+            told += _blocks(alone, [column[member] for column in values], 1)
+        else:
+            told.append(_centred(units[code], sums[code], products[code], center))
+    return told
+
+
+def _centred(
+    units: float, sums: np.ndarray, products: np.ndarray, center: np.ndarray
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Count, mean and products around it, of sums around another center."""
+    return int(units), sums / units + center, products - np.outer(sums, sums) / units
+
+
+def _with_rows(mean: np.ndarray, products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """With a last column, of each unit's number of rows, where that is 1."""
+    return np.append(mean, 1.0), np.pad(products, (0, 1))
+
+
+def _far(units: float, sums: np.ndarray, products: np.ndarray) -> bool:
+    """Whether a group lies so far from the center that its own spread would drown in rounding."""
+    return bool((sums**2 / units > _FAR * (np.diag(products) - sums**2 / units)).any())
 
 
 def _lazy(
     table: nw.LazyFrame[Any], columns: list[str], keys: list[str], cluster: str | None, name: str
 ) -> _Found:
-    """Two scans where the frame is: one for the means, one for the products around them."""
+    """One scan where the frame is; more only where means are so large that spreads drown in rounding."""
     # Names of our own: a reader's may be anything.
     by = [f"key{place}" for place in range(len(keys))]
     own = [f"value{place}" for place in range(len(columns))]
-    lost = [f"lost{place}" for place in range(len(columns))]
+    lost = {f"lost{place}": column for place, column in enumerate([*columns, *keys[1:]])}
     source = table.filter(~nw.col(keys[0]).is_null()).select(
         *(nw.col(key).alias(each) for key, each in zip(keys, by, strict=True)),
         *([nw.col(cluster).alias("unit")] if cluster else []),
         *(nw.col(column).cast(nw.Float64).alias(each) for column, each in zip(columns, own, strict=True)),
-        *(
-            nw.col(column).is_null().cast(nw.Int64).alias(each)
-            for column, each in zip(columns, lost, strict=True)
-        ),
+        *(nw.col(column).is_null().cast(nw.Int64).alias(each) for each, column in lost.items()),
     )
+    checks = [*lost]
     if cluster is None:
-        units = source.with_columns(nw.lit(1.0).alias("rows"))
+        units, names = source, own
     else:
-        units = source.group_by(*by, "unit").agg(
-            *(nw.col(each).sum() for each in [*own, *lost]), nw.len().cast(nw.Float64).alias("rows")
+        units = source.group_by("unit").agg(
+            *(nw.col(each).min() for each in by),
+            *(nw.col(each).max().alias(f"last {each}") for each in by),
+            *(nw.col(each).sum() for each in [*own, *lost]),
+            nw.len().cast(nw.Float64).alias("rows"),
         )
-        nobody, twice = _units_refused(units)
-        if nobody:
-            raise ValueError(f"{cluster}: got {nobody} missing; {name} must be complete")
-        if twice:
-            raise _two(cluster, keys, twice)
-    names = [*own, "rows"]
-    first = (
-        units.group_by(*by)
-        .agg(*(nw.col(each).sum() for each in [*names, *lost]), nw.len().alias("units"))
-        .collect()
-        .rows(named=True)
-    )
-    if any(row[key] is None for row in first for key in by):
-        raise ValueError(f"{keys[-1]}: got missing ones; {name} must be complete")
-    _refuse_missing(columns, [sum(int(row[each]) for row in first) for each in lost], name)
-    total = sum(row["units"] for row in first)
-    center = [sum(float(row[each]) for row in first) / max(total, 1) for each in names]
-    around = [nw.col(each) - middle for each, middle in zip(names, center, strict=True)]
+        apart = [nw.col(each) != nw.col(f"last {each}") for each in by]
+        units = units.with_columns(
+            nw.any_horizontal(*apart, ignore_nulls=True).cast(nw.Int64).alias("twice"),
+            nw.col("unit").is_null().cast(nw.Int64).alias("nobody"),
+        )
+        names, checks = [*own, "rows"], [*lost, "twice", "nobody"]
+    center = np.zeros(len(names))
+    found, told = _products(units, by, names, center, checks)
+    if told.get("nobody"):
+        raise ValueError(f"{cluster}: got a missing one; {name} must be complete")
+    for each, column in lost.items():
+        _refuse_missing([column], [told[each]], name)
+    if told.get("twice"):
+        raise _two(str(cluster), keys, told["twice"])
+    whole = np.sum([np.zeros(len(names)), *(sums for _, sums, _ in found.values())], axis=0)
+    if not np.isfinite(whole).all():
+        raise _infinite(columns[int(np.argmin(np.isfinite(whole)))], name)
+    if any(_far(*part) for part in found.values()):
+        center = whole / sum(count for count, _, _ in found.values())
+        found, _ = _products(units, by, names, center)
+    result: _Found = {}
+    for label, part in found.items():
+        middle = center
+        if len(found) > 1 and _far(*part):
+            here = units
+            for key, value in zip(by, label, strict=True):
+                here = here.filter(nw.col(key) == value)
+            middle = part[1] / part[0] + center
+            part = _products(here, by, names, middle)[0][label]
+        count, mean, products = _centred(*part, middle)
+        if cluster is None:
+            mean, products = _with_rows(mean, products)
+        result[label] = (count, round(mean[-1] * count), mean, products)
+    return result
+
+
+_Sums = tuple[int, np.ndarray, np.ndarray]
+
+
+def _products(
+    units: nw.LazyFrame[Any], by: list[str], names: list[str], center: np.ndarray, checks: Sequence[str] = ()
+) -> tuple[dict[tuple[Any, ...], _Sums], dict[str, int]]:
+    """Each group's count, and sums and sums of products around a center; and the sums of `checks`."""
+    around = [nw.col(each) - float(middle) for each, middle in zip(names, center, strict=True)]
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1)]
-    second = units.select(
+    parts = units.select(
         *by,
+        *checks,
         *(each.alias(f"sum{place}") for place, each in enumerate(around)),
         *((around[i] * around[j]).alias(f"product{i}_{j}") for i, j in pairs),
     )
-    second = second.group_by(*by).agg(
+    parts = parts.group_by(*by).agg(
         nw.len().alias("units"),
+        *(nw.col(check).sum() for check in checks),
         *(nw.col(f"sum{place}").sum() for place in range(len(names))),
         *(nw.col(f"product{i}_{j}").sum() for i, j in pairs),
     )
-    found: _Found = {}
-    for row in second.sort(*by).collect().rows(named=True):
-        count = int(row["units"])
-        sums = np.array([float(row[f"sum{place}"]) for place in range(len(names))])
+    rows = parts.sort(*by).collect().rows(named=True)
+    found = {}
+    for row in rows:
+        # Null where all of a column's values are missing, which `checks` tell.
+        sums = np.array([row[f"sum{place}"] for place in range(len(names))], dtype=float)
         products = np.zeros((len(names),) * 2)
         for i, j in pairs:
-            products[i, j] = products[j, i] = row[f"product{i}_{j}"]
-        mean = sums / count + center
-        label = tuple(row[key] for key in by)
-        found[label] = (count, round(mean[-1] * count), mean, products - np.outer(sums, sums) / count)
-    return found
-
-
-def _units_refused(units: nw.LazyFrame[Any]) -> tuple[int, int]:
-    """How many units are none, and how many are in two groups."""
-    counted = units.group_by("unit").agg(nw.len().alias("groups"))
-    told = counted.select(
-        nw.col("unit").is_null().cast(nw.Int64).sum().alias("nobody"),
-        (nw.col("groups") > 1).cast(nw.Int64).sum().alias("twice"),
-    )
-    row = told.collect().rows(named=True)[0]
-    return int(row["nobody"] or 0), int(row["twice"] or 0)
+            value = row[f"product{i}_{j}"]
+            products[i, j] = products[j, i] = np.nan if value is None else value
+        found[tuple(row[key] for key in by)] = (int(row["units"]), sums, products)
+    return found, {check: int(sum(row[check] or 0 for row in rows)) for check in checks}
 
 
 def _codes(table: nw.DataFrame[Any], keys: list[str], name: str) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
