@@ -85,10 +85,18 @@ def test_a_washout_costs_its_share_of_events_and_less_where_they_have_much_in_co
 
 
 def test_a_split_budget_s_power_is_that_of_the_lift_that_is_left():
-    assert budget_split_power(0.1, sd=1, users=4_000, exhausted=0.6) == pytest.approx(
-        power(0.04, deviation=1, units=4_000)
-    )
-    assert budget_split_power(0.1, sd=1, users=4_000, exhausted=0) == power(0.1, deviation=1, units=4_000)
+    for exhausted in (0, 0.6):
+        peer = power(0.1 * (1 - exhausted), deviation=1, units=4_000)
+        assert budget_split_power(0.1, sd=1, users=4_000, exhausted=exhausted) == pytest.approx(
+            peer, abs=2e-3
+        )
+
+
+def test_a_split_budget_that_varies_less_than_its_error_has_that_simulation_s_power():
+    z = np.random.default_rng(0).normal(size=200_000)
+    for shift in (0.0, 1.3, 2.7):
+        told = budget_split_power(shift * np.sqrt(4 / 4_000), sd=1, users=4_000, exhausted=0, variation=0.65)
+        assert told == pytest.approx(np.mean(np.abs(shift + 0.65 * z) > 1.96), abs=0.004)
 
 
 def test_after_the_days_needed_the_power_is_what_was_wanted():
@@ -116,6 +124,8 @@ def test_after_the_days_needed_the_power_is_what_was_wanted():
         (lambda: cluster_power(0.1, sd=0, clusters=4, size=5, icc=0), "sd: got 0; it must lie above 0"),
         (lambda: switchback_power(float("nan"), sd=1, periods=4, events=5, icc=0), "effect: got nan"),
         (lambda: budget_split_power(0.1, sd=1, users=10, exhausted=0, treated=1), "treated: got 1"),
+        (lambda: budget_split_power(0.1, sd=1, users=1, exhausted=0), "users: got 1; it must be 2 at least"),
+        (lambda: budget_split_power(0.1, sd=1, users=9, exhausted=0, variation=0), "variation: got 0"),
         (lambda: days_needed(0.1, sd=1, a_day=5, design_effect=0.5), "design_effect: got 0.5"),
         (lambda: cluster_power(0.1, sd=1, clusters=3, size=5, icc=0), "clusters: got 3"),
         (lambda: switchback_power(0.1, sd=1, periods=3, events=5, icc=0), "periods: got 3"),

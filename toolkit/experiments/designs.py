@@ -1,7 +1,7 @@
 """What does a design cost that assigns groups, hours or budgets instead of users?
 
-A split of users is `power.power`; each design here is that one with another number of units, another
-spread, or another effect.
+A split of users is `power.power`; clusters and switchbacks are that one with other units and another
+spread, a split budget one with another effect and a standard error that is too large.
 """
 
 from __future__ import annotations
@@ -108,22 +108,29 @@ def budget_split_power(
     sd: float,
     users: float,
     exhausted: float,
+    variation: float = 1.0,
     treated: float = 0.5,
     alpha: float = 0.05,
 ) -> float:
-    """The power of a test whose arms have budgets of their own: a user split's, at the lift that is left.
+    """The power of a test whose arms have budgets of their own, and whose standard error takes users for independent.
+
+    In exhausted hours an arm gets what its budget pays, so that the difference varies less than that
+    standard error says. The test is then cautious: it finds small effects more seldom, and large ones
+    more often, than a split of users with as large a standard error.
 
     Parameters
     ----------
     effect : float
         Difference that a shared budget would have shown, in the metric's unit.
     sd : float
-        Standard deviation of the metric over users. Within exhausted hours a split budget varies
-        less: the power is this or more.
+        Standard deviation of the metric over users.
     users : float
         Of both arms.
     exhausted : float
         Share c of the control's outcomes while the budget is used up; 1 - c of the effect is real.
+    variation : float
+        The difference's real standard deviation, as a share of its standard error, in (0, 1];
+        `budget_error.repeated` measures it.
     treated : float
         Share of the users in the treatment.
     alpha : float
@@ -132,10 +139,17 @@ def budget_split_power(
     --------
     >>> round(budget_split_power(0.1, sd=1.0, users=3_140, exhausted=0.5), 2)
     0.29
+    >>> round(budget_split_power(0.1, sd=1.0, users=3_140, exhausted=0.5, variation=0.6), 2)
+    0.18
     """
     left = 1 - share("exhausted", exhausted)
+    number("effect", effect)
     number("sd", sd, above=0)
-    return power(effect * left, deviation=sd, units=users, treated=treated, alpha=alpha)
+    number("treated", treated, above=0, below=1)
+    share("variation", variation, open_low=True)
+    error = sd / math.sqrt(_least("users", users, 2) * treated * (1 - treated))
+    shift, bound = abs(effect) * left / error, norm.isf(level(alpha) / 2)
+    return float(norm.sf((bound - shift) / variation) + norm.cdf((-bound - shift) / variation))
 
 
 def cluster_power(
