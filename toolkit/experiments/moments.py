@@ -265,10 +265,11 @@ def _lazy(
             *(nw.col(each).min() for each in by),
             *(nw.col(each).max().alias(f"last {each}") for each in by),
             *(nw.col(each).sum() for each in [*own, *lost]),
-            nw.len().cast(nw.Float64).alias("rows"),
+            nw.len().alias("rows"),
         )
         apart = [nw.col(each) != nw.col(f"last {each}") for each in by]
         units = units.with_columns(
+            nw.col("rows").cast(nw.Float64),
             nw.any_horizontal(*apart, ignore_nulls=True).cast(nw.Int64).alias("twice"),
             nw.col("unit").is_null().cast(nw.Int64).alias("nobody"),
         )

@@ -92,10 +92,6 @@ def units_needed(
     most = max(2 * least, 1.1 * near)
     while _power(effect / deviation, most, treated, alpha) < power:
         most *= 4
-        if most > _MOST:
-            raise ValueError(
-                f"effect: got {effect!r}; at a deviation of {deviation!r} it needs over 1e15 units"
-            )
     found = brentq(lambda n: _power(effect / deviation, n, treated, alpha) - power, least, most, rtol=1e-13)
     return float(found)
 
