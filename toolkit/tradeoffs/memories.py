@@ -181,7 +181,7 @@ def _refitted(rows: pd.DataFrame, weight: Callable[[np.ndarray], np.ndarray]) ->
         weights = weight(day - of_day[: places[0]])
         used = weights > 0
         labels = y[: places[0]][used]
-        if labels.min(initial=1) == labels.max(initial=0):
+        if len(set(labels)) < 2:
             told[places] = labels[0] if len(labels) else 0.5
             continue
         model = LogisticRegression(solver="newton-cholesky", tol=1e-3)
