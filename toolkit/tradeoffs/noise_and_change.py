@@ -15,8 +15,9 @@ import pandas as pd
 
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap, several
+from toolkit.resampling import several
 from toolkit.rules import count, level, share
+from toolkit.tradeoffs.blocks import block_means
 from toolkit.tradeoffs.local_level import gain_of
 
 __all__ = ["memory_curve"]
@@ -124,49 +125,30 @@ def memory_curve(
     added = np.add.reduceat((losses - losses[base]) * weights, bounds, axis=-1)
     held = np.add.reduceat(weights, bounds, axis=-1)
 
-    def studied(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total = (held * times).sum(-1)
-        mean = (added * times).sum(-1) / total
-        spread = (((added - mean[..., None] * held) ** 2) * times).sum(-1)
-        return mean, np.sqrt(spread * blocks / (blocks - 1)) / total
-
-    against, error = studied(np.ones(blocks))
-
-    def pivot(times: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean, spread = studied(times)
-            return np.abs(mean - against) / spread
-
-    # Studentised: the few blocks in which the level jumped make the mean skewed.
-    pivots = bootstrap(pivot, np.arange(blocks), replicates=replicates, rng=rng)
-    pivots = np.where(np.isnan(pivots), 0.0, pivots)
-    half = np.quantile(pivots, 1 - alpha, axis=0, method="higher") * error
-    half[base] = 0.0
+    told = block_means(added, held, alpha=alpha, replicates=replicates, rng=rng)
     records = [
         {
             "half_life": life,
             "period": period,
             "loss": loss[i, j],
-            "against_current": against[i, j],
-            "low": against[i, j] - half[i, j],
-            "high": against[i, j] + half[i, j],
+            "against_current": told.mean[i, j],
+            "low": told.mean[i, j] - told.half[i, j],
+            "high": told.mean[i, j] + told.half[i, j],
         }
         for j, period in enumerate(_PERIODS)
         for i, life in enumerate(lives)
     ]
     table = pd.DataFrame(records)
     place = lives.index(candidate)
-    estimate, se = float(against[place, 0]), float(error[place, 0])
+    estimate, half = float(told.mean[place, 0]), float(told.half[place, 0])
     pair = table[table["half_life"] == candidate].set_index("period")
     return Finding(
         estimate,
-        (estimate - float(half[place, 0]), estimate + float(half[place, 0])),
+        (estimate - half, estimate + half),
         _verdict(pair, current, candidate, step, blocks),
         unit="squared error a row",
-        se=se,
-        p=float((1 + (pivots[:, place, 0] >= abs(estimate) / se).sum()) / (1 + replicates))
-        if se > 0
-        else None,
+        se=float(told.error[place, 0]),
+        p=float(told.p[place, 0]),
         n=used,
         n_clusters=blocks,
         alpha=alpha,
