@@ -6,8 +6,9 @@ from the labels of earlier days only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -15,19 +16,23 @@ from scipy.special import expit
 
 from toolkit.rules import count, number
 from toolkit.tradeoffs.learners import exponential, two_speed
+from toolkit.tradeoffs.local_level import gain_of, recovery_half_life
+from toolkit.tradeoffs.market import Fault, corrected, mislabel, moving_tastes
 
-__all__ = ["Learner", "adaptive", "errors", "recalibrated", "updated", "weighted", "windowed"]
+__all__ = ["Learner", "adaptive", "frontier", "recalibrated", "updated", "weighted", "windowed"]
 
 Learner = Callable[[pd.DataFrame], np.ndarray]
 
 
-def windowed(days: int) -> Learner:
+def windowed(days: int, *, first: int = 1) -> Learner:
     """Logistic regression, fitted anew each day on the rows of the last so many.
 
     Parameters
     ----------
     days : int
         1 at least.
+    first : int
+        The first day, from 0, that it is fitted for; before it foretells one half.
 
     Examples
     --------
@@ -37,11 +42,11 @@ def windowed(days: int) -> Learner:
     >>> bool(abs(told - chance)[-100:].mean() < 0.05)
     True
     """
-    count("days", days)
-    return lambda rows: _refitted(rows, lambda age: (age <= days).astype(float))
+    count("days", days), count("first", first)
+    return lambda rows: _refitted(rows, lambda age: (age <= days).astype(float), first)
 
 
-def weighted(half_life: float, *, kept: float = 6.0) -> Learner:
+def weighted(half_life: float, *, kept: float = 6.0, first: int = 1) -> Learner:
     """Logistic regression, fitted anew each day on rows whose weight halves with every half-life of their age.
 
     Parameters
@@ -50,6 +55,8 @@ def weighted(half_life: float, *, kept: float = 6.0) -> Learner:
         In days.
     kept : float
         Half-lives after which a row is dropped.
+    first : int
+        As for `windowed`.
 
     Examples
     --------
@@ -58,10 +65,12 @@ def weighted(half_life: float, *, kept: float = 6.0) -> Learner:
     >>> bool(abs(weighted(15)(rows) - chance)[-100:].mean() < 0.05)
     True
     """
-    number("half_life", half_life, above=0), number("kept", kept, above=0)
-    return lambda rows: _refitted(
-        rows, lambda age: np.where(age <= np.ceil(kept * half_life), np.exp2(-(age - 1) / half_life), 0.0)
-    )
+    number("half_life", half_life, above=0), number("kept", kept, above=0), count("first", first)
+
+    def weight(age: np.ndarray) -> np.ndarray:
+        return np.where(age <= np.ceil(kept * half_life), np.exp2(-(age - 1) / half_life), 0.0)
+
+    return lambda rows: _refitted(rows, weight, first)
 
 
 def updated(rate: float) -> Learner:
@@ -116,8 +125,6 @@ def recalibrated(half_life: float) -> Learner:
     >>> bool((recalibrated(3.0)(rows)[:50] == rows["score"][:50]).all())
     True
     """
-    from toolkit.tradeoffs.local_level import gain_of
-
     gain = gain_of(half_life)
     return lambda rows: _moved(rows, lambda missed, _: exponential(missed, gain))
 
@@ -144,33 +151,73 @@ def adaptive(*, rate: float, size: float) -> Learner:
     )
 
 
-def errors(rows: pd.DataFrame, chance: Any, learners: Sequence[Learner], *, burn: int = 20) -> list[float]:
-    """Mean squared distance of each learner's probabilities from the true ones, without the first days.
+@lru_cache(maxsize=64)
+def frontier(
+    drift: float,
+    kind: Fault = "symmetric",
+    rate: float = 0.0,
+    *,
+    ages: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0),
+    rows: int = 100,
+    days: int = 20,
+    rng: int = 0,
+) -> pd.DataFrame:
+    """Errors of three kinds of learner on a simulated stream, by how old what they learnt from is on average.
 
     Parameters
     ----------
-    rows : DataFrame
-        What the learners see.
-    chance : array of shape (n,)
-        What is true; known in a simulation only.
-    learners : sequence of callable
-    burn : int
-        Days that aren't counted.
+    drift : float
+        Variance of each weight's step a day, as `moving_tastes` takes it.
+    kind, rate
+        How labels go wrong and how many, as `mislabel` takes them.
+    ages : tuple of float
+        Mean ages in days, above 1. A window of N days has (N + 1) / 2; an exponential weight or a
+        constant learning rate with gain a a day has 1 / a.
+    rows, days : int
+        Impressions a day, and days that are judged, after twice the longest age.
+    rng : int
+
+    Returns
+    -------
+    DataFrame
+        One row a learner and age: `learner`, `age`, `error` (mean squared, against the true chance),
+        and `corrected`, the error after the known rates of wrong labels are taken back.
 
     Examples
     --------
-    >>> from toolkit.tradeoffs.market import moving_tastes
-    >>> rows, chance = moving_tastes(60, drift=0.0)
-    >>> short, long = errors(rows, chance, [windowed(3), windowed(20)])
-    >>> short > long
+    >>> told = frontier(0.0, ages=(1.5, 6.0), rows=30)
+    >>> told.groupby("age")["error"].mean().diff().iloc[1] < 0
     True
     """
-    true = np.asarray(chance, dtype=float)
-    counted = np.concatenate([places for places, day in _days(rows) if day >= burn])
-    return [float(np.mean((learner(rows)[counted] - true[counted]) ** 2)) for learner in learners]
+    # The longest window is full by then.
+    first = math.ceil(2 * max(ages))
+    log, chance = moving_tastes(first + days, rows=rows, drift=drift, rng=rng)
+    log["y"] = mislabel(log, rate, kind=kind, rng=rng)
+    lost, false = (2 * rate, 0.0) if kind == "lost" else (rate, rate)
+    judged = np.repeat(np.arange(first + days) >= first, rows)
+    records = []
+    for age in ages:
+        # What a day's rows move a weight by is the rate times the loss's curvature, about .19 a row here.
+        learners = {
+            "window": windowed(round(2 * age - 1), first=first),
+            "exponential weights": weighted(recovery_half_life(1 / age), first=first),
+            "partial_fit": updated(1 / (0.19 * rows * age)),
+        }
+        for name, learner in learners.items():
+            told = learner(log)
+            right = corrected(told, lost=lost, false=false)
+            records.append(
+                {
+                    "learner": name,
+                    "age": age,
+                    "error": float(np.mean((told - chance)[judged] ** 2)),
+                    "corrected": float(np.mean((right - chance)[judged] ** 2)),
+                }
+            )
+    return pd.DataFrame(records)
 
 
-def _refitted(rows: pd.DataFrame, weight: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _refitted(rows: pd.DataFrame, weight: Callable[[np.ndarray], np.ndarray], first: int) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
 
     features, y = _features(rows), rows["y"].to_numpy(int)
@@ -178,6 +225,8 @@ def _refitted(rows: pd.DataFrame, weight: Callable[[np.ndarray], np.ndarray]) ->
     of_day = np.concatenate([np.full(len(places), day) for places, day in days])
     told = np.full(len(rows), 0.5)
     for places, day in days:
+        if day < first:
+            continue
         weights = weight(day - of_day[: places[0]])
         used = weights > 0
         labels = y[: places[0]][used]

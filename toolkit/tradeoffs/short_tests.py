@@ -55,15 +55,15 @@ def short_tests(
     calm: int = 90,
     rng: Any = 0,
 ) -> pd.DataFrame:
-    """Simulated A/B tests of a long memory against a short one, each drawn from one path and judged by the year after it began.
+    """Simulated A/B tests of a long memory against a short one, each judged by the year that it begins.
 
     Both learners ran before the test, on the same readings. A test measures each one's mean squared
     error against the readings of its days, as a team would.
 
     Parameters
     ----------
-    level : array of shape (n,)
-        What is tracked, by day; two years at least.
+    level : array of shape (n,) or (n, paths)
+        What is tracked, by day; two years at least. Tests are drawn from all paths alike.
     days : int
         Length of a test, a year at most.
     long, short : float
@@ -79,20 +79,20 @@ def short_tests(
     Returns
     -------
     DataFrame
-        One row a test: `begin` (day), `measured`, `true` (against the level itself) and `year`: the long
+        One row a test: `path`, `begin` (day), `measured`, `true` (against the level itself) and `year`: the long
         memory's squared error a day minus the short one's, in the test and in its year; `jumps` in the
         test.
 
     Raises
     ------
     ValueError
-        If a setting is bad, the path is short, or it has no day after so much calm.
+        If a setting is bad, the path is short, or none has a day after so much calm.
 
     Examples
     --------
-    >>> path = jumping_level(3650, rate=1 / 60, size=1.0)[:, 0]
-    >>> told = short_tests(path, days=14, long=0.03, short=0.121, start="after calm", tests=200)
-    >>> bool((told["measured"] < 0).mean() > 0.5), bool((told["year"] > 0).mean() > 0.7)
+    >>> paths = jumping_level(3650, rate=1 / 60, size=1.0, paths=10)
+    >>> told = short_tests(paths, days=14, long=0.03, short=0.121, start="after calm", tests=200)
+    >>> bool((told["measured"] < 0).mean() > 0.6), bool((told["year"] > 0).mean() > 0.8)
     (True, True)
     """
     one_of("start", start, ("any day", "after calm"))
@@ -100,34 +100,38 @@ def short_tests(
     if not 0 < number("long", long) < number("short", short) <= 1:
         raise ValueError(f"long: got {long!r}, short {short!r}; gains must ascend, in (0, 1]")
     path = np.asarray(level, dtype=float)
-    if path.ndim != 1 or len(path) < 2 * _YEAR:
-        raise ValueError(f"level: got shape {path.shape}; it must be one path of {2 * _YEAR} days at least")
+    if path.ndim not in (1, 2) or len(path) < 2 * _YEAR:
+        raise ValueError(f"level: got shape {path.shape}; it must be paths of {2 * _YEAR} days at least")
     if count("days", days) > _YEAR:
         raise ValueError(f"days: got {days!r}; it must be a year at most, {_YEAR}")
+    path = path.reshape(len(path), -1)
     draw = np.random.default_rng(rng)
-    readings = path + np.sqrt(noise) * draw.normal(size=len(path))
-    told = exponential(readings, long, start=path[0])
-    other = exponential(readings, short, start=path[0])
-    moved = np.r_[0, np.cumsum(np.diff(path) != 0)]
+    readings = path + np.sqrt(noise) * draw.normal(size=path.shape)
+    told, other = exponential(readings, long), exponential(readings, short)
+    moved = np.cumsum(np.diff(path, axis=0, prepend=path[:1]) != 0, axis=0)
     # After half a year both learners have forgotten how they began.
     begins = np.arange(_YEAR // 2, len(path) - _YEAR)
+    fit = np.ones((len(begins), path.shape[1]), dtype=bool)
     if start == "after calm":
-        begins = begins[moved[begins] == moved[np.maximum(begins - calm, 0)]]
-        if not len(begins):
-            raise ValueError(f"calm: got {calm!r}; no day of the path has so many calm ones before it")
-    begin = draw.choice(begins, tests)
+        fit = moved[begins] == moved[np.maximum(begins - calm, 0)]
+        if not fit.any():
+            raise ValueError(f"calm: got {calm!r}; no day of the paths has so many calm ones before it")
+    drawn = draw.integers(0, fit.sum(), tests)
+    row, which = (places[drawn] for places in np.nonzero(fit))
+    begin = begins[row]
 
     def lead(truth: np.ndarray, length: int) -> np.ndarray:
-        total = np.r_[0.0, np.cumsum((told - truth) ** 2 - (other - truth) ** 2)]
-        return np.asarray((total[begin + length] - total[begin]) / length)
+        total = np.cumsum((told - truth) ** 2 - (other - truth) ** 2, axis=0)
+        return np.asarray((total[begin + length - 1, which] - total[begin - 1, which]) / length)
 
     return pd.DataFrame(
         {
+            "path": which,
             "begin": begin,
             "measured": lead(readings, days),
             "true": lead(path, days),
             "year": lead(path, _YEAR),
-            "jumps": moved[begin + days - 1] - moved[begin],
+            "jumps": moved[begin + days - 1, which] - moved[begin, which],
         }
     )
 
