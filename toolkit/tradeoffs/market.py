@@ -34,7 +34,8 @@ def market(
     days, rows : int
         Days, and impressions a day.
     rate, size : float
-        Jumps a day, and by how much each moves the log odds, up or down.
+        Jumps a day, and by how much each moves the log odds, up or down; back, where it would get
+        further than two jumps from where it began, as chances near 0 or 1 hardly move.
     drift : float
         Variance of the log odds' step a day besides.
     users : int
@@ -57,9 +58,13 @@ def market(
     count("days", days), count("rows", rows), count("users", users)
     share("rate", rate), number("size", size), _variance("drift", drift)
     draw = np.random.default_rng(rng)
-    jumps = (draw.random(days) < rate) * draw.choice([-size, size], days)
-    jumps[0] = 0.0
-    level = np.cumsum(jumps + np.sqrt(drift) * draw.normal(size=days))
+    jumped, side = draw.random(days) < rate, draw.choice([-1, 1], days)
+    away = 0
+    level = np.cumsum(np.sqrt(drift) * draw.normal(size=days))
+    for today in range(1, days):
+        if jumped[today]:
+            away += side[today] if abs(away + side[today]) <= 2 else -side[today]
+        level[today] += size * away
     day = np.repeat(np.arange(days), rows)
     n = len(day)
     moment = np.sort(draw.random((days, rows)), axis=1).ravel()
