@@ -69,9 +69,7 @@ def test_where_nothing_ever_jumps_no_pick_is_wrong():
             "start: got 'monday'",
         ),
         (
-            lambda: short_tests(
-                np.arange(800.0), days=7, long=0.1, short=0.3, start="after calm", calm=10
-            ),
+            lambda: short_tests(np.arange(800.0), days=7, long=0.1, short=0.3, start="after calm", calm=10),
             "calm: got 10; no day of the paths",
         ),
     ],

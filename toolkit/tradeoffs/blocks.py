@@ -35,7 +35,8 @@ def block_means(
     """Sums over blocks of a time series divided by the blocks' weights, with a bootstrap of whole blocks.
 
     Studentised, and symmetric: a loss whose blocks are skewed, because the level jumped in a few of
-    them, has a mean that is skewed too, and a plain interval that is too short.
+    them, has a mean that is skewed too, and a plain interval that is too short. Where blocks are
+    normal, eight of them give intervals that cover rather more than they say.
 
     Parameters
     ----------

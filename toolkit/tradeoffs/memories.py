@@ -174,7 +174,7 @@ def frontier(
         Mean ages in days, above 1. A window of N days has (N + 1) / 2; an exponential weight or a
         constant learning rate with gain a a day has 1 / a.
     rows, days : int
-        Impressions a day, and days that are judged, after twice the longest age.
+        Impressions a day, and days that are judged, after three times the longest age.
     rng : int
 
     Returns
@@ -189,8 +189,8 @@ def frontier(
     >>> bool(told.groupby("age")["error"].mean().diff().iloc[1] < 0)
     True
     """
-    # The longest window is full by then.
-    first = math.ceil(2 * max(ages))
+    # The longest window is full by then, and the smallest learning rate has forgotten where it began.
+    first = math.ceil(3 * max(ages))
     log, chance = moving_tastes(first + days, rows=rows, drift=drift, rng=rng)
     log["y"] = mislabel(log, rate, kind=kind, rng=rng)
     lost, false = (2 * rate, 0.0) if kind == "lost" else (rate, rate)
