@@ -158,8 +158,8 @@ def frontier(
     rate: float = 0.0,
     *,
     ages: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0),
-    rows: int = 150,
-    days: int = 14,
+    rows: int = 100,
+    days: int = 24,
     rng: int = 0,
 ) -> pd.DataFrame:
     """Errors of three kinds of learner on a simulated stream, by how old what they learnt from is on average.
