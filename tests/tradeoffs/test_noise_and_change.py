@@ -77,14 +77,18 @@ def test_losses_by_period_are_those_against_the_truth_whatever_half_says_when_it
 
 
 def test_in_a_still_market_both_periods_say_the_same():
-    calm, change = [], []
+    calm, change, selected = [], [], []
     for seed in range(20):
         log = market(400, rows=20, rate=0.0, rng=seed)
         table = memory_curve(log, current=2, candidate=8, half_lives=(), replicates=2, rng=seed).table
         lead = table[table["half_life"] == 8].set_index("period")["against_current"]
         calm.append(lead["calm"]), change.append(lead["change"])
+        loss = table[table["half_life"] == 8].set_index("period")["loss"]
+        selected.append(loss["change"] - loss["calm"])
     difference = np.array(change) - calm
     assert abs(difference.mean()) < 3 * difference.std(ddof=1) / 20**0.5
+    # Told from the rows that are judged, changes would be where luck was.
+    assert abs(np.mean(selected)) < 3 * np.std(selected, ddof=1) / 20**0.5
     # Noise passed on, in units of a row's variance: the closed form, about.
     saved = tracking_error(gain_of(2), drift=0) - tracking_error(gain_of(8), drift=0)
     assert -np.mean(calm) == pytest.approx(saved * 0.215 / 20, rel=0.15)
