@@ -95,8 +95,10 @@ class RollingOriginSplit(BaseCrossValidator):
         self.ts = ts
         self.label_ts = label_ts
 
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """The number of test sets; all arguments are ignored."""
+    def get_n_splits(
+        self, X: Any = None, y: Any = None, groups: Any = None, *, ts: Any = None, label_ts: Any = None
+    ) -> int:
+        """The number of test sets; all arguments are ignored (a search passes on what it was routed)."""
         return self.n_splits
 
     def split(
