@@ -33,14 +33,15 @@ def split_gap(
     label_ts: str | None = None,
     groups: str | None = None,
     embargo: Any = 0,
-    n_splits: int = 10,
+    n_splits: int = 20,
+    blocks: int = 10,
     alpha: float = 0.05,
     rng: Any = 0,
 ) -> Finding:
     """How much a random split flatters a model, against a rolling origin on the same test rows.
 
-    The later half of the rows is tested, block by block in time, three ways: by a model of the rows before the
-    block (rolling origin); by one of as many rows drawn at random from all others; and by one of four fifths of
+    The later half of the rows is tested, one set after the other, three ways: by a model of the rows before the
+    set (rolling origin); by one of as many rows drawn at random from all others; and by one of four fifths of
     all rows, as a random split has them. The first two differ in what may be known, the last two in how many rows
     there are.
 
@@ -58,7 +59,9 @@ def split_gap(
     embargo : number or duration
         As there.
     n_splits : int
-        Blocks that the later half is tested in.
+        Test sets that the later half makes, each with a model of its own: as long as production keeps one.
+    blocks : int
+        Stretches of time for the interval, each of as many test sets. Fewer are longer, and more nearly independent.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def split_gap(
     True
     """
     level(alpha)
-    count("n_splits", n_splits, least=3)
+    _stretches(n_splits, blocks)
     told = read_rows(rows, model, features=features, metric=metric, y=y, ts=ts, label_ts=label_ts, groups=groups)
     draw = np.random.default_rng(rng)
     splits = _rolling(told, n_splits, embargo)
@@ -111,8 +114,8 @@ def split_gap(
             "looks better by": flatters.mean(0),
         }
     )
-    estimate, se, (low, high), p = _mean(flatters[:, 1], alpha)
-    table["low"], table["high"] = zip(*(_mean(f, alpha)[2] for f in flatters.T), strict=True)
+    estimate, se, (low, high), p = _mean(flatters[:, 1], blocks, alpha)
+    table["low"], table["high"] = zip(*(_mean(f, blocks, alpha)[2] for f in flatters.T), strict=True)
     shown = f"{metric} {figure(read[:, 1].mean())} on rows drawn at random, {figure(read[:, 2].mean())} in rolling origin"
     if low > 0:
         verdict = f"The random split flatters the model: {shown}, with as many rows to train on."
@@ -128,11 +131,11 @@ def split_gap(
         se=se,
         p=p,
         n=int(sum(len(test) for _, test in splits)),
-        n_clusters=n_splits,
+        n_clusters=blocks,
         alpha=alpha,
         table=table,
         assumptions=(
-            "blocks are long enough to be nearly independent",
+            f"the {blocks} blocks are nearly independent: long, against the time in which the level forgets",
             "production predicts as the rolling origin does: for as long after training, with labels as late",
         ),
         cannot_tell=(
@@ -153,7 +156,8 @@ def embargo_curve(
     ts: str = "ts",
     label_ts: str | None = None,
     groups: str | None = None,
-    n_splits: int = 10,
+    n_splits: int = 20,
+    blocks: int = 10,
     unknown: float = 0.01,
     alpha: float = 0.05,
 ) -> Finding:
@@ -163,7 +167,7 @@ def embargo_curve(
 
     Parameters
     ----------
-    rows, model, features, metric, y, ts, groups, n_splits
+    rows, model, features, metric, y, ts, groups, n_splits, blocks
         As in `split_gap`.
     gaps : sequence of numbers or durations
         From none upwards.
@@ -194,7 +198,7 @@ def embargo_curve(
     """
     level(alpha)
     level(unknown, name="unknown")
-    count("n_splits", n_splits, least=3)
+    _stretches(n_splits, blocks)
     if len(gaps) < 2:
         raise ValueError(f"gaps: got {len(gaps)}; a curve needs two at least")
     told = read_rows(rows, model, features=features, metric=metric, y=y, ts=ts, label_ts=label_ts, groups=groups)
@@ -210,7 +214,7 @@ def embargo_curve(
             if told.known is not None:
                 late[k, g] = (told.known[train] > told.come[test].min()).mean()
     worse = (-1 if metric == "AUC" else 1) * (read - read[:, :1])
-    means = [_mean(change, alpha) for change in worse.T]
+    means = [_mean(change, blocks, alpha) for change in worse.T]
     table = pd.DataFrame({"gap": [str(gap) for gap in gaps], metric: read.mean(0), "worse by": worse.mean(0)})
     table["low"], table["high"] = zip(*(mean[2] for mean in means), strict=True)
     asked = len(gaps) - 1
@@ -237,12 +241,12 @@ def embargo_curve(
         se=se,
         p=p if asked else None,
         n=int(sum(len(test) for _, test in folds[0])),
-        n_clusters=n_splits,
+        n_clusters=blocks,
         alpha=alpha,
         table=table,
         assumptions=(
-            "blocks are long enough to be nearly independent",
-            f"a model is trained once for each of the {n_splits} blocks; in production it may be more often",
+            f"the {blocks} blocks are nearly independent: long, against the time in which the level forgets",
+            f"a model is trained {n_splits} times; in production it may be more often",
         ),
         cannot_tell=("a level that moves, from features whose meaning changes with time",),
     )
@@ -258,9 +262,18 @@ def _rolling(told: Rows, n_splits: int, embargo: Any, *, labels: bool = True) ->
     return list(splitter.split(told.features, groups=told.groups))
 
 
-def _mean(values: np.ndarray, alpha: float) -> tuple[float, float, tuple[float, float], float | None]:
-    """The mean of independent blocks, its standard error, interval, and p-value of none."""
-    mean, se = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    half = float(student.ppf(1 - alpha / 2, len(values) - 1)) * se
-    p = float(2 * student.sf(abs(mean) / se, len(values) - 1)) if se > 0 else None
+def _stretches(n_splits: int, blocks: int) -> None:
+    count("blocks", blocks, least=3)
+    if count("n_splits", n_splits) % blocks:
+        raise ValueError(f"n_splits: got {n_splits}; it must be a multiple of the {blocks} blocks")
+
+
+def _mean(
+    values: np.ndarray, blocks: int, alpha: float
+) -> tuple[float, float, tuple[float, float], float | None]:
+    """The mean of test sets, and by blocks of them: its standard error, interval, and p-value of none."""
+    of = values.reshape(blocks, -1).mean(1)
+    mean, se = float(of.mean()), float(of.std(ddof=1) / np.sqrt(blocks))
+    half = float(student.ppf(1 - alpha / 2, blocks - 1)) * se
+    p = float(2 * student.sf(abs(mean) / se, blocks - 1)) if se > 0 else None
     return mean, se, (mean - half, mean + half), p
