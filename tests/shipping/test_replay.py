@@ -1,5 +1,6 @@
 """A replay earns what the policy would have earned, and costs as many rows a step as there are actions."""
 
+import functools
 from functools import cache
 
 import numpy as np
@@ -16,7 +17,7 @@ class Restarting:
 
     def __init__(self, make, steps):
         self.make, self.steps, self.runs = make, steps, [[]]
-        self.policy = make()
+        self.policy, self.chosen = make(), []
 
     def choose(self, context):
         return self.policy.choose(context)
@@ -24,6 +25,7 @@ class Restarting:
     def learn(self, context, action, reward):
         self.policy.learn(context, action, reward)
         self.runs[-1].append(reward)
+        self.chosen.append(action)
         if len(self.runs[-1]) == self.steps:
             self.runs.append([])
             self.policy = self.make()
@@ -82,11 +84,9 @@ def test_unequal_propensities_are_evened_out_and_cost_rows():
 def test_its_intervals_hold_what_the_policy_chose_was_worth():
     rewards, inside = (0.3, 0.5, 0.4), 0
     for seed in range(300):
-        policy = CountingPolicy(range(3), rng=seed)
-        chosen = []
-        policy.learn, learnt = (lambda c, a, r: (chosen.append(rewards[a]), learnt(c, a, r))), policy.learn
+        policy = Restarting(functools.partial(CountingPolicy, range(3), rng=seed), steps=10**6)
         found = replay(uniform_log(rewards, rows=450, rng=seed), policy, cluster=None)
-        inside += found.ci[0] <= np.mean(chosen) <= found.ci[1]
+        inside += found.ci[0] <= np.mean([rewards[action] for action in policy.chosen]) <= found.ci[1]
     assert 0.93 <= inside / 300 <= 0.97
 
 

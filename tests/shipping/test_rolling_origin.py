@@ -104,7 +104,9 @@ def test_it_is_scikit_learns_where_rows_are_in_order(n):
 
 
 def test_equal_durations_are_tested_where_rows_are_uneven():
-    ts = pd.Series(pd.Timestamp("2026-03-02") + pd.to_timedelta([0, 1, 2, 3, 3.5, 3.7, 3.9, 4.2, 5], unit="D"))
+    ts = pd.Series(
+        pd.Timestamp("2026-03-02") + pd.to_timedelta([0, 1, 2, 3, 3.5, 3.7, 3.9, 4.2, 5], unit="D")
+    )
     told = RollingOriginSplit(2, ts=ts, test_size="1D").split(np.zeros((9, 1)))
     assert [(a.tolist(), b.tolist()) for a, b in told] == [
         ([0, 1, 2, 3], [4, 5, 6]),
@@ -212,7 +214,12 @@ def test_times_are_routed_as_metadata_into_a_search_within_a_test(rows):
         outer = RollingOriginSplit(3, embargo=5).set_split_request(ts=True, label_ts=True)
         search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=inner)
         told = cross_validate(
-            search, X, y, cv=outer, params={"ts": ts, "label_ts": ts + 4, "groups": groups}, return_indices=True
+            search,
+            X,
+            y,
+            cv=outer,
+            params={"ts": ts, "label_ts": ts + 4, "groups": groups},
+            return_indices=True,
         )
     expected = RollingOriginSplit(3, embargo=5, ts=ts, label_ts=ts + 4).split(X, y, groups)
     for mine, (train, _) in zip(told["indices"]["train"], expected, strict=True):

@@ -85,7 +85,9 @@ def split_gap(
     """
     level(alpha)
     _stretches(n_splits, blocks)
-    told = read_rows(rows, model, features=features, metric=metric, y=y, ts=ts, label_ts=label_ts, groups=groups)
+    told = read_rows(
+        rows, model, features=features, metric=metric, y=y, ts=ts, label_ts=label_ts, groups=groups
+    )
     draw = np.random.default_rng(rng)
     splits = _rolling(told, n_splits, embargo)
     most = len(told) * 4 // 5
@@ -98,7 +100,9 @@ def split_gap(
             here = test[halves == half]
             free = draw.permutation(told.without(here))
             if len(free) < len(train):
-                raise ValueError(f"{groups}: got too few others for {len(train):,} random rows; test by fewer")
+                raise ValueError(
+                    f"{groups}: got too few others for {len(train):,} random rows; test by fewer"
+                )
             models = (told.fitted(free[:most]), told.fitted(free[: len(train)]), rolling)
             # Each model's own metric: predictions of several, pooled, would rank worse than those of one.
             read[half] = [told.value(here, model(here)) for model in models]
@@ -201,10 +205,14 @@ def embargo_curve(
     _stretches(n_splits, blocks)
     if len(gaps) < 2:
         raise ValueError(f"gaps: got {len(gaps)}; a curve needs two at least")
-    told = read_rows(rows, model, features=features, metric=metric, y=y, ts=ts, label_ts=label_ts, groups=groups)
+    told = read_rows(
+        rows, model, features=features, metric=metric, y=y, ts=ts, label_ts=label_ts, groups=groups
+    )
     folds = [_rolling(told, n_splits, gap, labels=False) for gap in gaps]
     sizes = [[len(train) for train, _ in fold] for fold in folds]
-    if any(a < b for few, more in zip(sizes[1:], sizes, strict=False) for a, b in zip(more, few, strict=True)):
+    if any(
+        a < b for few, more in zip(sizes[1:], sizes, strict=False) for a, b in zip(more, few, strict=True)
+    ):
         raise ValueError(f"gaps: got {list(gaps)}; they must ascend")
     read, late = np.empty((n_splits, len(gaps))), np.zeros((n_splits, len(gaps)))
     for g, fold in enumerate(folds):
@@ -252,10 +260,12 @@ def embargo_curve(
     )
 
 
-def _rolling(told: Rows, n_splits: int, embargo: Any, *, labels: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
+def _rolling(
+    told: Rows, n_splits: int, embargo: Any, *, labels: bool = True
+) -> list[tuple[np.ndarray, np.ndarray]]:
     size = len(told) // (2 * n_splits)
     if not size:
-        raise ValueError(f"n_splits: got {n_splits}; {len(told):,} rows make no block each of their later half")
+        raise ValueError(f"n_splits: got {n_splits}; {len(told):,} rows make no set each of their later half")
     splitter = RollingOriginSplit(
         n_splits, test_size=size, embargo=embargo, ts=told.come, label_ts=told.known if labels else None
     )

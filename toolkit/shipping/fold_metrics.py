@@ -53,7 +53,9 @@ class Rows:
         y = self.y[test]
         if self.metric == "AUC":
             if len(set(y.tolist())) < 2:
-                raise ValueError(f"y: got one kind of label in a block of {len(y):,}; AUC needs both: fewer splits")
+                raise ValueError(
+                    f"y: got one kind of label in a set of {len(y):,}; AUC needs both: fewer splits"
+                )
             return auc(y.astype(int), predicted)
         if self.metric == "log loss":
             if not ((predicted >= 0) & (predicted <= 1)).all():
@@ -105,9 +107,13 @@ def read_rows(
     one_of("metric", metric, METRICS)
     if isinstance(features, str) or not len(features):
         raise ValueError(f"features: got {features!r}; it must name one column at least, in a list")
+    if isinstance(model, type):
+        raise ValueError(f"model: got the class {model.__name__}; it must be one of its objects")
     for method in ("fit", "predict"):
         if not hasattr(model, method):
-            raise ValueError(f"model: got {type(model).__name__}; it must have `{method}`, as scikit-learn's have")
+            raise ValueError(
+                f"model: got {type(model).__name__}; it must have `{method}`, as scikit-learn's have"
+            )
     columns = [y, ts, *features, *(column for column in (label_ts, groups) if column is not None)]
     labels = [y] if metric in ("AUC", "log loss") else []
     numbers = [y, *(name for name in features if name != ts)]

@@ -115,7 +115,9 @@ def replay(
                 read = row + 1
                 break
     if kept is not None and len(places) < kept:
-        raise ValueError(f"kept: got {kept:,}; in {len(table):,} rows the policy did the same {len(places):,} times")
+        raise ValueError(
+            f"kept: got {kept:,}; in {len(table):,} rows the policy did the same {len(places):,} times"
+        )
     if len(places) < 2:
         raise ValueError(f"policy: got {len(places)} of {len(table):,} rows in which it would do the same")
     earned = reward[places]

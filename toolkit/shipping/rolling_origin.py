@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,7 @@ class RollingOriginSplit(BaseCrossValidator):
     """
 
     # As scikit-learn's own splitters that heed groups: given under metadata routing, they come through.
-    __metadata_request__split = {"groups": True}
+    __metadata_request__split: ClassVar[dict[str, bool]] = {"groups": True}
 
     def __init__(
         self,
@@ -213,4 +213,8 @@ def _length(name: str, value: Any, *, timed: bool) -> Any:
 
 def _brief(value: Any) -> str:
     # Else the repr of a search would hold every row's time.
-    return f"<{len(value):,} of them>" if hasattr(value, "__len__") and not isinstance(value, str) else repr(value)
+    return (
+        f"<{len(value):,} of them>"
+        if hasattr(value, "__len__") and not isinstance(value, str)
+        else repr(value)
+    )
