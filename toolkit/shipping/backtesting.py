@@ -1,7 +1,7 @@
 """How much better does a model look on rows drawn at random than on those that come next?
 
 The diagnostics for the reader's logs. What they stand on: the splitter (`rolling_origin`), the closed
-forms (`local_level`), a metric of each test set (`fold_metrics`). Policies that learn are
+forms (`split_errors`), a metric of each test set (`fold_metrics`). Policies that learn are
 replayed in `replay`.
 """
 
@@ -77,7 +77,7 @@ def split_gap(
     Examples
     --------
     >>> from sklearn.neighbors import KNeighborsRegressor
-    >>> from toolkit.shipping.local_level import levels
+    >>> from toolkit.shipping.split_errors import levels
     >>> rows = pd.DataFrame({"ts": np.arange(600), "y": levels(600, 0.3, rng=1)[1][:, 0]})
     >>> finding = split_gap(rows, KNeighborsRegressor(4), features=["ts"])
     >>> finding.ci[0] > 0
@@ -193,7 +193,7 @@ def embargo_curve(
     Examples
     --------
     >>> from sklearn.neighbors import KNeighborsRegressor
-    >>> from toolkit.shipping.local_level import levels
+    >>> from toolkit.shipping.split_errors import levels
     >>> rows = pd.DataFrame({"ts": np.arange(600), "y": levels(600, 0.3, rng=1)[1][:, 0]})
     >>> rows["label_ts"] = rows["ts"] + 5
     >>> settings = {"features": ["ts"], "label_ts": "label_ts", "n_splits": 40}

@@ -195,7 +195,7 @@ def _instants(values: Any, name: str, n: int) -> tuple[np.ndarray, str]:
 def _length(name: str, value: Any, *, timed: bool) -> Any:
     """A duration in nanoseconds, or a number where rows are numbered."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and (value == 0 or not timed):
-        if not 0 <= value < np.inf:
+        if not 0 <= float(value) < np.inf:
             raise ValueError(f"{name}: got {value!r}; it must be 0 or more")
         return value
     try:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.rules import count, number
+from toolkit.tradeoffs.local_level import best_gain, tracking_error
 
 __all__ = ["holdout_error", "horizon_error", "levels", "next_step_error", "split_errors"]
 
@@ -21,19 +22,16 @@ __all__ = ["holdout_error", "horizon_error", "levels", "next_step_error", "split
 def next_step_error(drift: float, *, noise: float = 1.0) -> float:
     """The error of predicting the next level from all that was seen before: P = (q + sqrt(q^2 + 4qr)) / 2.
 
-    The positive root of P = P r / (P + r) + q: what is left after seeing a value, plus a step.
-
-    References
-    ----------
-    Muth (1960), "Optimal properties of exponentially weighted forecasts", JASA.
+    The positive root of P = P r / (P + r) + q: what is left after seeing a value, plus a step. It is
+    what the best of `toolkit.tradeoffs.local_level`'s learners attains.
 
     Examples
     --------
     >>> round(next_step_error(0.01), 4), round(next_step_error(1.0), 3)
     (0.1051, 1.618)
     """
-    q, r = number("drift", drift, above=0), number("noise", noise, above=0)
-    return (q + math.sqrt(q * q + 4 * q * r)) / 2
+    gain = best_gain(drift=drift, noise=noise)
+    return tracking_error(gain, drift=drift, noise=noise)
 
 
 def horizon_error(drift: float, *, noise: float = 1.0, horizon: int = 1, gap: int = 0) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import solveh_banded
 
-from toolkit.shipping.local_level import (
+from toolkit.shipping.split_errors import (
     holdout_error,
     horizon_error,
     levels,
