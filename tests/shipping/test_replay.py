@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from toolkit.shipping.replay import CountingPolicy, replay, rows_for, uniform_log
+from toolkit.shipping.replay import CountingPolicy, live, replay, rows_for, uniform_log
 
 STEPS, REWARDS = 6, (0.3, 0.7)
 
@@ -163,3 +163,10 @@ LOG = uniform_log([0.5, 0.5], rows=20)
 def test_what_it_cannot_work_with_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_live_run_earns_what_enumeration_says():
+    runs = [
+        live(CountingPolicy(range(2), explore=0.0), REWARDS, steps=STEPS, rng=seed) for seed in range(1_500)
+    ]
+    assert STEPS * np.mean(runs) == pytest.approx(expected(STEPS), abs=3.5 * STEPS * np.std(runs) / 1_500**0.5)

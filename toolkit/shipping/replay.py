@@ -20,7 +20,7 @@ from toolkit.frames import read_columns
 from toolkit.resampling import clustered_error, several
 from toolkit.rules import count, level, number, share
 
-__all__ = ["CountingPolicy", "Policy", "replay", "rows_for", "uniform_log"]
+__all__ = ["CountingPolicy", "Policy", "live", "replay", "rows_for", "uniform_log"]
 
 
 class Policy(Protocol):
@@ -265,3 +265,28 @@ def rows_for(error: float, *, actions: int, rate: float, explored: float = 1.0) 
     number("rate", rate, above=0, below=1)
     share("explored", explored, open_low=True)
     return rate * (1 - rate) / error**2 * count("actions", actions) / explored
+
+
+def live(policy: Policy, rewards: Sequence[float], *, steps: int, rng: Any = 0) -> float:
+    """What a policy earns a step when it is run: the mean reward that it would have drawn, without the last luck.
+
+    Parameters
+    ----------
+    policy : Policy
+        Its actions are 0, 1, ... in the order of `rewards`; it is shown an empty context.
+    rewards : sequence of float
+        Each action's chance of a reward.
+
+    Examples
+    --------
+    >>> live(CountingPolicy([1], explore=0.0), [0.1, 0.4], steps=10)
+    0.4
+    """
+    chances = [share("rewards", value) for value in rewards]
+    luck = np.random.default_rng(rng).random(count("steps", steps))
+    earned = 0.0
+    for drawn in luck:
+        action: Any = policy.choose({})
+        policy.learn({}, action, float(drawn < chances[action]))
+        earned += chances[action]
+    return earned / steps
