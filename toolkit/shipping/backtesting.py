@@ -239,8 +239,10 @@ def embargo_curve(
         verdict = f"Labels are known in time: no gap beyond {gaps[0]} is asked for."
     elif low > 0:
         verdict = f"Without the gap the model looks too good: {to}."
+    elif high < 0:
+        verdict = f"The gap does good: {to}."
     else:
-        verdict = f"The gap costs {'less than nothing' if high < 0 else 'nothing that shows'}: {to}."
+        verdict = f"No price of the gap shows: {to}, no further apart than luck."
     return Finding(
         estimate,
         (low, high),

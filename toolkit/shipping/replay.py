@@ -150,6 +150,7 @@ def replay(
             "rewards don't depend on earlier actions, and rows of different clusters are independent",
         ),
         cannot_tell=(
+            "what other runs would earn: with other luck, a policy that learns may settle on another action",
             "what the policy earns once it has learnt from more rows than were kept",
             "a world that moves: steps that took a day in production take as many days as a step costs rows",
         ),
