@@ -169,4 +169,6 @@ def test_a_live_run_earns_what_enumeration_says():
     runs = [
         live(CountingPolicy(range(2), explore=0.0), REWARDS, steps=STEPS, rng=seed) for seed in range(1_500)
     ]
-    assert STEPS * np.mean(runs) == pytest.approx(expected(STEPS), abs=3.5 * STEPS * np.std(runs) / 1_500**0.5)
+    assert STEPS * np.mean(runs) == pytest.approx(
+        expected(STEPS), abs=3.5 * STEPS * np.std(runs) / 1_500**0.5
+    )

@@ -28,8 +28,12 @@ EXERCISES = {
                 lambda: horizon_error(0.02, horizon=7) - next_step_error(0.02),
                 "That is against an honest next step. A random holdout has neighbours on both sides.",
             ),
-            Hint(lambda: holdout_error(0.02), "That is for one step ahead. Seven days add six more of drift."),
-            Hint(lambda: horizon_error(0.02, horizon=7), "That is the error itself. What did the holdout read?"),
+            Hint(
+                lambda: holdout_error(0.02), "That is for one step ahead. Seven days add six more of drift."
+            ),
+            Hint(
+                lambda: horizon_error(0.02, horizon=7), "That is the error itself. What did the holdout read?"
+            ),
         ),
     ),
     "rival": Exercise(

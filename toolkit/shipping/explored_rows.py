@@ -18,7 +18,13 @@ _BEFORE, _APART = 7, 1_000.0
 
 
 def explored_rows(
-    *, days: int = 56, half_life: float = 3.0, items: int = 30, requests: int = 300, closes: float = 3.0, rng: Any = 0
+    *,
+    days: int = 56,
+    half_life: float = 3.0,
+    items: int = 30,
+    requests: int = 300,
+    closes: float = 3.0,
+    rng: Any = 0,
 ) -> pd.DataFrame:
     """Impressions that were drawn at random, so that nothing but time tells them apart; in order of time.
 
