@@ -280,7 +280,7 @@ def live(policy: Policy, rewards: Sequence[float], *, steps: int, rng: Any = 0) 
 
     Examples
     --------
-    >>> live(CountingPolicy([1], explore=0.0), [0.1, 0.4], steps=10)
+    >>> round(live(CountingPolicy([1], explore=0.0), [0.1, 0.4], steps=10), 6)
     0.4
     """
     chances = [share("rewards", value) for value in rewards]
