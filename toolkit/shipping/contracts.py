@@ -138,9 +138,9 @@ def schema_contract(
     >>> rng = np.random.default_rng(0)
     >>> then, now = (pd.DataFrame({"metres": rng.normal(5, 1, 500)}) for _ in range(2))
     >>> print(schema_contract(now, then, cluster=None).verdict)
-    All 4 promises of 1 column are kept; a share that moved by 15 points would have shown.
+    All 4 promises of 1 column are kept; a share that moved by 8 points would have shown in half of such samples.
     >>> schema_contract(now * 3.28, then, cluster=None).table["rule"].iloc[0]
-    'below the old median'
+    'above the old top'
     """
     level(alpha)
     share("tolerance", tolerance)
@@ -298,5 +298,5 @@ def _verdict(table: pd.DataFrame, hard: pd.DataFrame, columns: int) -> str:
     wide = float((table["high"] - table["low"]).max()) / 2
     return (
         f"All {len(table)} promises of {columns} column{'s' if columns > 1 else ''} are kept; a share that moved by "
-        f"{100 * 2 * wide:.0f} points would have shown."
+        f"{100 * wide:.0f} points would have shown in half of such samples."
     )

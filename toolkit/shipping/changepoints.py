@@ -1,0 +1,287 @@
+"""When did a feature become another one, by how much, and how sure is the day?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+from scipy.stats import rankdata
+from scipy.stats import t as student
+
+from toolkit.finding import Finding
+from toolkit.frames import read_columns
+from toolkit.rules import count, level
+
+__all__ = ["changepoint"]
+
+# Days on each side of a change that a comparison takes at least; and days altogether.
+_SIDE, _DAYS = 3, 12
+# Factors that a change of units comes with, and what they mean.
+_UNITS = {
+    100.0: "percent for a share, or cents for the whole",
+    1000.0: "thousandths for the whole",
+    60.0: "seconds for minutes",
+    3600.0: "seconds for hours",
+    24.0: "hours for days",
+    1.8: "Fahrenheit for Celsius",
+    3.2808: "feet for metres",
+    1.6093: "kilometres for miles",
+    2.2046: "pounds for kilograms",
+    30 / 7: "a month for a week",
+}
+
+
+def changepoint(
+    history: Any,
+    *,
+    every: str = "1D",
+    alpha: float = 0.05,
+    replicates: int = 999,
+    rng: Any = 0,
+) -> Finding:
+    """Find the lasting change of a feature's level or spread: its day, its size, and intervals of both.
+
+    Of each feature and period two numbers: the mean of the values' normal scores (ranks among all of the
+    feature's values), and the logarithm of the quartiles' distance. Each series is freed of what a period
+    hands on to the next (an autoregression of first order, fitted around the best split), and split
+    where the two sides' means differ most. How large the largest difference of all features is by luck comes from
+    shuffling the periods, of all features alike, so that features that go together count as few. A feature that drifts like a random walk
+    has no level to change; `toolkit.features.changes.undeclared_change` looks at its steps.
+
+    Parameters
+    ----------
+    history : frame
+        The feature history: `entity_id`, `feature`, `event_ts`, `value`; `version` where there is one.
+    every : str
+        The period that is summed up, as pandas writes it.
+    alpha : float
+        Chance of a false alarm over all features and days.
+    replicates : int
+        Shuffles.
+    rng : int or Generator
+
+    Returns
+    -------
+    Finding
+        The change that luck explains least: of the level in standard deviations of the values' scores, or of the
+        spread as a factor's logarithm. Where something is found, its interval takes the day as known; else it is
+        wide enough for the best of all days. p is for the family. The table has a row a feature: `what` changed, `since` with the
+        interval `first` to `last`, `size`, `low`, `high`, `p`, the `factor` between the quartiles' distances, `median_before`,
+        `median_after`, and whether the version changed within the interval (`declared`).
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or incomplete, a time has no zone, or no feature has values that vary in twelve periods.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> days = pd.date_range("2026-03-02", periods=30, tz="UTC").repeat(50)
+    >>> metres = pd.DataFrame({"entity_id": np.tile(range(50), 30), "feature": "height", "event_ts": days,
+    ...     "value": rng.normal(5, 1, 1500)})
+    >>> metres.loc[metres["event_ts"] >= "2026-03-20", "value"] *= 3.2808
+    >>> told = changepoint(metres)
+    >>> str(told.table["since"][0])[:10], round(float(told.table["factor"][0]), 1)
+    ('2026-03-20', 3.4)
+    """
+    level(alpha)
+    count("replicates", replicates, least=99)
+    needed = ["entity_id", "feature", "event_ts", "value"]
+    rows = read_columns(history, "history", needed, numbers=["value"], times=["event_ts"], optional=["version"])
+    try:
+        rows["period"] = rows["event_ts"].dt.tz_convert("UTC").dt.floor(every)
+    except ValueError:
+        raise ValueError(f"every: got {every!r}; it must be a period such as 1D or 1h") from None
+    periods = pd.DatetimeIndex(np.sort(rows["period"].unique()))
+    if len(periods) < _DAYS:
+        raise ValueError(f"history: got {len(periods)} periods; there must be {_DAYS} at least")
+    series, left_out = _series(rows, periods)
+    if not series:
+        raise ValueError("history: got no feature with values that vary in every period; there must be one at least")
+    splits = [_Split(name, what, values) for (name, what), values in series.items()]
+    chances = _family(splits, replicates, np.random.default_rng(rng))
+    records = [_record(split, chances, alpha, periods, rows) for split in splits]
+    table = pd.DataFrame(records).sort_values("beyond", ascending=False, kind="stable", ignore_index=True)
+    worst = table.iloc[0]
+    told = table.drop_duplicates("feature").drop(columns=["beyond", "error"]).reset_index(drop=True)
+    found = told[told["p"] <= alpha]
+    return Finding(
+        float(worst["size"]),
+        (float(worst["low"]), float(worst["high"])),
+        _verdict(found, told, len(periods), alpha, left_out),
+        unit="standard deviations" if worst["what"] == "level" else "in the logarithm of the spread",
+        se=float(worst["error"]),
+        p=float(worst["p"]),
+        n=len(rows),
+        n_clusters=len(periods),
+        alpha=alpha,
+        table=told,
+        assumptions=(
+            "a feature has one lasting change at most, for all entities at once",
+            "beside it, a period hands on to the next a share of its departure, and nothing more",
+        ),
+        cannot_tell=(
+            "a new definition from a change of the world that stays",
+            "a change within the first or the last few periods",
+            "a change that leaves both the middle and the quartiles' distance in place, such as swapped entities",
+        ),
+    )
+
+
+def _series(rows: pd.DataFrame, periods: pd.DatetimeIndex) -> tuple[dict[tuple[str, str], np.ndarray], list[str]]:
+    """Of each feature with values in every period: its daily level and its daily spread."""
+    series: dict[tuple[str, str], np.ndarray] = {}
+    left_out = []
+    for name, one in rows.groupby("feature", sort=True):
+        value, at = one["value"].to_numpy(float), periods.get_indexer(one["period"])
+        here = np.bincount(at, minlength=len(periods))
+        if here.min() < 1:
+            left_out.append(str(name))
+            continue
+        score = ndtri(rankdata(value) / (len(value) + 1))
+        series[str(name), "level"] = np.bincount(at, score) / here
+        order = np.lexsort((value, at))
+        starts, ranked = np.r_[0, np.cumsum(here)[:-1]], value[order]
+        ends = [ranked[starts + np.floor(q * (here - 1)).astype(int)] for q in (0.25, 0.75)]
+        spread = ends[1] - ends[0]
+        if here.min() >= 8 and spread.min() > 1e-9 * max(1e-300, np.abs(value).max()):
+            series[str(name), "spread"] = np.log(spread)
+    return {key: values for key, values in series.items() if np.ptp(values) > 1e-12}, left_out
+
+
+class _Split:
+    """A series, freed of its autocorrelation, and where its two sides differ most."""
+
+    def __init__(self, name: str, what: str, values: np.ndarray) -> None:
+        self.name, self.what, self.values = name, what, values
+        at = int(np.argmax(np.abs(_contrasts(values[None])[0]))) + _SIDE
+        aside = values - np.where(np.arange(len(values)) < at, values[:at].mean(), values[at:].mean())
+        carried = float(aside[1:] @ aside[:-1] / (aside @ aside))
+        # Two means are fitted, which draws the estimate down (Marriott and Pope's bias, once a mean).
+        carried += (2 + 4 * max(carried, 0.0)) / len(values)
+        self.carried = min(max(carried, 0.0), 0.95)
+        self.free = values[1:] - self.carried * values[:-1]
+        contrasts = np.abs(_contrasts(self.free[None])[0])
+        self.at = int(np.argmax(contrasts)) + _SIDE  # of the freed series, whose first is the second period
+        self.most = float(contrasts.max())
+
+    def shuffled(self, orders: np.ndarray) -> np.ndarray:
+        """The largest contrast of each order of the periods, any difference being by luck."""
+        found: np.ndarray = np.abs(_contrasts(self.free[orders])).max(1)
+        return found
+
+    def size(self) -> tuple[float, float, float]:
+        """By how much the later side's mean is off the earlier one's, its standard error, degrees of freedom."""
+        n = len(self.free)
+        parts = self.free[: self.at], self.free[self.at :]
+        rest = sum(float(((part - part.mean()) ** 2).sum()) for part in parts)
+        error = math.sqrt(rest / (n - 2) * sum(1 / len(part) for part in parts))
+        moved = float(parts[1].mean() - parts[0].mean())
+        return moved / (1 - self.carried), error / (1 - self.carried), n - 3
+
+    def days(self, alpha: float) -> tuple[int, int]:
+        """The first and the last period at which the change may have come.
+
+        Near the true one, twice the likelihood's shortfall is that of a Brownian motion with drift on both sides; the
+        maximum of each is exponential with mean 1, so the larger of both stays below c with the chance (1 - e^-c)^2.
+        """
+        n = len(self.free)
+        squares = (n - 2) / (1 + (n - 2) / np.maximum(_contrasts(self.free[None])[0] ** 2, 1e-12))
+        # The share of the sum of squares that each split explains, over what the best one leaves.
+        explained = squares / (n - 2)
+        rest = (1 - explained.max()) / (n - 2)
+        short = (explained.max() - explained) / (2 * rest)
+        inside = np.flatnonzero(short <= -math.log(1 - math.sqrt(1 - alpha))) + _SIDE
+        return int(inside[0]), int(inside[-1])
+
+
+def _contrasts(series: np.ndarray) -> np.ndarray:
+    """For each row and place to split it: the t of the two sides' difference."""
+    n = series.shape[1]
+    series = series - series.mean(1, keepdims=True)
+    before = np.arange(_SIDE, n - _SIDE + 1)
+    sums = np.cumsum(series, 1)[:, before - 1]
+    between = sums**2 * n / (before * (n - before))
+    within = np.maximum((series**2).sum(1, keepdims=True) - between, 1e-300)
+    return np.asarray(-np.sign(sums) * np.sqrt(between / within * (n - 2)))
+
+
+def _family(splits: list[_Split], replicates: int, draw: np.random.Generator) -> np.ndarray:
+    """The largest contrast of all series in each shuffle, sorted."""
+    n = len(splits[0].free)
+    orders = np.argsort(draw.random((replicates, n)), 1)
+    most = np.zeros(replicates)
+    for split in splits:
+        most = np.maximum(most, split.shuffled(orders))
+    return np.sort(most)
+
+
+def _record(split: _Split, chances: np.ndarray, alpha: float, periods: pd.DatetimeIndex, rows: pd.DataFrame) -> dict[str, Any]:
+    size, error, freedom = split.size()
+    as_large = len(chances) - np.searchsorted(chances, split.most - 1e-12)
+    p = (1 + int(as_large)) / (1 + len(chances))
+    far = float(student.isf(alpha / 2, freedom))
+    if p > alpha:
+        # The best of all days and features: what luck reaches, not what one comparison does.
+        far = max(far, float(np.quantile(chances, 1 - alpha)))
+    first, last = split.days(alpha)
+    since = periods[split.at + 1]
+    one = rows[rows["feature"].astype(str) == split.name]
+    later = one["period"] >= since
+    sides = [one.loc[side, "value"].quantile([0.25, 0.5, 0.75]).to_numpy() for side in (~later, later)]
+    distance = [side[2] - side[0] for side in sides]
+    factor = float(distance[1] / distance[0]) if distance[0] > 0 else math.nan
+    if split.what == "spread":
+        factor = math.exp(size)
+    declared = None
+    if "version" in one:
+        within = one[(one["period"] >= periods[first]) & (one["period"] <= periods[min(last + 1, len(periods) - 1)])]
+        declared = within["version"].nunique() > 1
+    return {
+        "feature": split.name,
+        "what": split.what,
+        "since": since,
+        "first": periods[first + 1],
+        "last": periods[last + 1],
+        "size": size,
+        "low": size - far * error,
+        "high": size + far * error,
+        "p": p,
+        "factor": factor,
+        "median_before": float(sides[0][1]),
+        "median_after": float(sides[1][1]),
+        "declared": declared,
+        "error": error,
+        "beyond": split.most,
+    }
+
+
+def _verdict(found: pd.DataFrame, told: pd.DataFrame, periods: int, alpha: float, left_out: list[str]) -> str:
+    among = f"{len(told)} feature{'s' if len(told) > 1 else ''} over {periods} periods"
+    aside = f" Left out, having no value in some period: {', '.join(left_out)}." if left_out else ""
+    if found.empty:
+        return f"No lasting change shows among {among} (false alarm {alpha:.0%}).{aside}"
+    one = found.iloc[0]
+    day, first, last = (str(one[name]).removesuffix(" 00:00:00+00:00") for name in ("since", "first", "last"))
+    when = f"on {day}" if first == last else f"about {day} ({first} to {last})"
+    unit = _unit(one)
+    said = {True: ", as its version said", False: " with no new version"}.get(one["declared"], "")
+    others = "" if len(found) == 1 else f" So did {', '.join(found['feature'].iloc[1:])}."
+    return (
+        f"{one['feature']} changed {when}{said}: its median went from {one['median_before']:.3g} to {one['median_after']:.3g}, "
+        f"its spread by a factor of {one['factor']:.3g}{unit} ({among}, false alarm {alpha:.0%}).{others}{aside}"
+    )
+
+
+def _unit(one: pd.Series) -> str:
+    """The change of units that a factor looks like, if it is within a few percent of one."""
+    factor = one["factor"]
+    for known, meaning in _UNITS.items():
+        for each, way in ((known, ""), (1 / known, ", undone")):
+            if factor > 0 and abs(math.log(factor / each)) < 0.05:
+                return f" (like {meaning}{way})"
+    return ""
