@@ -85,7 +85,7 @@ def upstream_blame(
     >>> rows["request_id"], rows["item_id"], rows["y"] = rows.index, 0, (rows["f_a"] + rows["f_b"] > 0).astype(int)
     >>> told = upstream_blame(rows.assign(f_b=100 * rows["f_b"]), rows, lambda r: r["f_a"] + r["f_b"], features=["f_a", "f_b"])
     >>> told.table.set_index("feature")["part"].round(2).to_dict()
-    {'f_b': 0.24, 'f_a': 0.0}
+    {'f_b': 0.17, 'f_a': 0.0}
     """
     level(alpha)
     count("replicates", replicates, least=50)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.signal import lfilter
 from scipy.special import ndtri
 from scipy.stats import rankdata
 from scipy.stats import t as student
@@ -48,7 +49,8 @@ def changepoint(
     feature's values), and the logarithm of the quartiles' distance. Each series is freed of what a period
     hands on to the next (an autoregression of first order, fitted around the best split), and split
     where the two sides' means differ most. How large the largest difference of all features is by luck comes from
-    shuffling the periods, of all features alike, so that features that go together count as few. A feature that drifts like a random walk
+    series like them whose surprises come in another order, one order for all features, so that those that go
+    together count as few. A feature that drifts like a random walk
     has no level to change; `toolkit.features.changes.undeclared_change` looks at its steps.
 
     Parameters
@@ -103,8 +105,8 @@ def changepoint(
     if not series:
         raise ValueError("history: got no feature with values that vary in every period; there must be one at least")
     splits = [_Split(name, what, values) for (name, what), values in series.items()]
-    chances = _family(splits, replicates, np.random.default_rng(rng))
-    records = [_record(split, chances, alpha, periods, rows) for split in splits]
+    units, chances = _family(splits, replicates, np.random.default_rng(rng))
+    records = [_record(split, unit, chances, alpha, periods, rows) for split, unit in zip(splits, units, strict=True)]
     table = pd.DataFrame(records).sort_values("beyond", ascending=False, kind="stable", ignore_index=True)
     worst = table.iloc[0]
     told = table.drop_duplicates("feature").drop(columns=["beyond", "error"]).reset_index(drop=True)
@@ -158,21 +160,21 @@ class _Split:
 
     def __init__(self, name: str, what: str, values: np.ndarray) -> None:
         self.name, self.what, self.values = name, what, values
-        at = int(np.argmax(np.abs(_contrasts(values[None])[0]))) + _SIDE
-        aside = values - np.where(np.arange(len(values)) < at, values[:at].mean(), values[at:].mean())
-        carried = float(aside[1:] @ aside[:-1] / (aside @ aside))
-        # Two means are fitted, which draws the estimate down (Marriott and Pope's bias, once a mean).
-        carried += (2 + 4 * max(carried, 0.0)) / len(values)
-        self.carried = min(max(carried, 0.0), 0.95)
-        self.free = values[1:] - self.carried * values[:-1]
-        contrasts = np.abs(_contrasts(self.free[None])[0])
-        self.at = int(np.argmax(contrasts)) + _SIDE  # of the freed series, whose first is the second period
+        carried, free, contrasts = _freed(values[None])
+        self.carried, self.free = float(carried[0]), free[0]
+        self.at = int(np.argmax(contrasts[0])) + _SIDE  # of the freed series, whose first is the second period
         self.most = float(contrasts.max())
+        later = np.arange(len(self.free)) >= self.at
+        self.rest = self.free - np.where(later, self.free[later].mean(), self.free[~later].mean())
 
-    def shuffled(self, orders: np.ndarray) -> np.ndarray:
-        """The largest contrast of each order of the periods, any difference being by luck."""
-        found: np.ndarray = np.abs(_contrasts(self.free[orders])).max(1)
-        return found
+    def by_luck(self, orders: np.ndarray) -> np.ndarray:
+        """The largest contrast of series without a change: the same carry-over, its surprises in other orders.
+
+        All is done to each as to the series itself, so that what estimating the carry-over adds is in it.
+        """
+        surprises = self.rest[orders]
+        surprises[:, 0] /= math.sqrt(1 - self.carried**2)
+        return np.asarray(_freed(lfilter([1.0], [1.0, -self.carried], surprises, axis=1))[2].max(1))
 
     def size(self) -> tuple[float, float, float]:
         """By how much the later side's mean is off the earlier one's, its standard error, degrees of freedom."""
@@ -199,6 +201,20 @@ class _Split:
         return int(inside[0]), int(inside[-1])
 
 
+def _freed(series: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each row: what a period hands on to the next, the series without it, and its contrasts' sizes."""
+    n = series.shape[1]
+    at = np.argmax(np.abs(_contrasts(series)), 1)[:, None] + _SIDE
+    later = np.arange(n) >= at
+    sides = [np.where(side, series, 0).sum(1, keepdims=True) / side.sum(1, keepdims=True) for side in (~later, later)]
+    aside = series - np.where(later, sides[1], sides[0])
+    carried = (aside[:, 1:] * aside[:, :-1]).sum(1) / np.maximum((aside**2).sum(1), 1e-300)
+    # Two means are fitted, which draws the estimate down.
+    carried = np.clip(carried + (2 + 4 * np.maximum(carried, 0)) / n, 0, 0.95)
+    free = series[:, 1:] - carried[:, None] * series[:, :-1]
+    return carried, free, np.abs(_contrasts(free))
+
+
 def _contrasts(series: np.ndarray) -> np.ndarray:
     """For each row and place to split it: the t of the two sides' difference."""
     n = series.shape[1]
@@ -210,24 +226,24 @@ def _contrasts(series: np.ndarray) -> np.ndarray:
     return np.asarray(-np.sign(sums) * np.sqrt(between / within * (n - 2)))
 
 
-def _family(splits: list[_Split], replicates: int, draw: np.random.Generator) -> np.ndarray:
-    """The largest contrast of all series in each shuffle, sorted."""
+def _family(splits: list[_Split], replicates: int, draw: np.random.Generator) -> tuple[list[float], np.ndarray]:
+    """What each series' contrast is divided by, and the largest of all by luck, sorted."""
     n = len(splits[0].free)
+    # One order for all features: those that go together stay together.
     orders = np.argsort(draw.random((replicates, n)), 1)
-    most = np.zeros(replicates)
-    for split in splits:
-        most = np.maximum(most, split.shuffled(orders))
-    return np.sort(most)
+    found = [split.by_luck(orders) for split in splits]
+    units = [float(np.quantile(each, 0.9)) for each in found]
+    return units, np.sort(np.max([each / unit for each, unit in zip(found, units, strict=True)], axis=0))
 
 
-def _record(split: _Split, chances: np.ndarray, alpha: float, periods: pd.DatetimeIndex, rows: pd.DataFrame) -> dict[str, Any]:
+def _record(split: _Split, unit: float, chances: np.ndarray, alpha: float, periods: pd.DatetimeIndex, rows: pd.DataFrame) -> dict[str, Any]:
     size, error, freedom = split.size()
-    as_large = len(chances) - np.searchsorted(chances, split.most - 1e-12)
+    as_large = len(chances) - np.searchsorted(chances, split.most / unit - 1e-12)
     p = (1 + int(as_large)) / (1 + len(chances))
     far = float(student.isf(alpha / 2, freedom))
     if p > alpha:
         # The best of all days and features: what luck reaches, not what one comparison does.
-        far = max(far, float(np.quantile(chances, 1 - alpha)))
+        far = max(far, unit * float(np.quantile(chances, 1 - alpha)))
     first, last = split.days(alpha)
     since = periods[split.at + 1]
     one = rows[rows["feature"].astype(str) == split.name]
@@ -256,7 +272,7 @@ def _record(split: _Split, chances: np.ndarray, alpha: float, periods: pd.Dateti
         "median_after": float(sides[1][1]),
         "declared": declared,
         "error": error,
-        "beyond": split.most,
+        "beyond": split.most / unit,
     }
 
 
