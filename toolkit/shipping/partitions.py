@@ -153,7 +153,7 @@ def completeness(
     return Finding(
         estimate,
         (estimate - half, estimate + half),
-        _verdict(flagged, len(now), estimate, half, slots.wobble),
+        _verdict(flagged, len(now), estimate, half, slots),
         unit="share of the expected rows",
         se=error,
         p=float(min(1.0, now["p"].min())),
@@ -224,13 +224,15 @@ class _Slots:
         self.past, self.times = past, times
         self.freedom = len(past) - past["slot"].nunique()
         residual = (past["root"] - past["usual"]).to_numpy(float)
-        beyond = float(residual @ residual) / self.freedom - _QUARTER
+        found = float(residual @ residual) / self.freedom
+        # A timetable's counts vary less than Poisson's.
+        self.least = min(_QUARTER, found)
         # A level that wobbles by w percent moves the root of n by w / 2 percent of it.
-        self.wobble = math.sqrt(max(0.0, beyond / (_QUARTER * max(float(past["expected"].mean()), 1e-12))))
+        self.wobble = math.sqrt(max(0.0, found / _QUARTER - 1) / max(float(past["expected"].mean()), 1e-12))
 
     def variance(self, expected: pd.Series) -> pd.Series:
         """Of a count's square root: Poisson's, and what the level's wobble adds."""
-        return _QUARTER * (1 + self.wobble**2 * expected)
+        return np.maximum(self.least + _QUARTER * self.wobble**2 * expected, 1e-9)
 
 
 def _residuals(
@@ -282,7 +284,8 @@ def _total(now: pd.DataFrame, slots: _Slots, count: str) -> tuple[float, float, 
     by_day = by_day[by_day["expected"] > 0]
     scale = slots.times / (slots.times - 1)
     off = by_day[count] / by_day["expected"] - 1
-    variance = float((off**2).mean()) * scale
+    # Days of a fixed number of requests would have no error at all.
+    variance = max(float((off**2).mean()) * scale, 1 / float(by_day["expected"].mean()))
     expected = now.groupby(now[ts].dt.floor("1D"))["expected"].sum()
     weight = expected / expected.sum()
     # A part of a day varies more than a whole one; and each slot's mean is itself an estimate.
@@ -301,18 +304,25 @@ def _moment(until: Any) -> pd.Timestamp:
     return moment.tz_convert("UTC")
 
 
-def _verdict(flagged: pd.DataFrame, periods: int, estimate: float, half: float, wobble: float) -> str:
-    wide = f"beyond Poisson's spread the reference wobbles by {wobble:.1%}"
+def _verdict(flagged: pd.DataFrame, periods: int, estimate: float, half: float, slots: _Slots) -> str:
+    wide = (
+        f"beyond Poisson's spread the reference wobbles by {slots.wobble:.1%}"
+        if slots.wobble
+        else f"the reference varies by {slots.least / _QUARTER:.2g} of Poisson's variance"
+    )
+    in_all = f"In all, {estimate:.1%} of the rows {'are' if estimate - half > 0 else 'seem'} missing"
+    if estimate < 0:
+        in_all = f"In all, there are {-estimate:.1%} more rows than expected"
     if flagged.empty:
-        return (
-            f"None of {periods:,} periods is unlike its reference ({wide}); in all, {estimate:+.1%} of the rows are missing, "
-            f"and up to {estimate + half:.1%} can't be ruled out."
-        )
+        return f"None of {periods:,} periods is unlike its reference ({wide}). {in_all}, and up to {estimate + half:.1%} can't be ruled out."
     ts = flagged.columns[0]
-    fewer, more = flagged[flagged["missing"] > 0], flagged[flagged["missing"] <= 0]
     said = []
-    for part, word in ((fewer, "short of rows"), (more, "with too many rows")):
+    for part, word in (
+        (flagged[flagged["missing"] > 0], "short of rows"),
+        (flagged[~(flagged["missing"] > 0)], "with too many rows"),
+    ):
         if len(part):
-            said.append(f"{len(part)} of {periods:,} periods {'is' if len(part) == 1 else 'are'} {word}, the first at {str(part[ts].iloc[0])[:16]}")
+            first = str(part[ts].iloc[0])[:16]
+            said.append(f"{len(part)} of {periods:,} periods {'is' if len(part) == 1 else 'are'} {word}, the first at {first}")
     empty = int((flagged["missing"] >= 1).sum())
-    return f"{' and '.join(said)}{f'; {empty} of them empty' if empty else ''} ({wide})."
+    return f"{' and '.join(said)}{f'; {empty} of them empty' if empty else ''} ({wide}). {in_all}."

@@ -143,7 +143,7 @@ def bias_by_gap(rhythm: float, hours: int, *, base: float = 0.05) -> pd.DataFram
 
     Examples
     --------
-    >>> bias_by_gap(0.0, 3)["bias"].abs().max() < 1e-12
+    >>> bool(bias_by_gap(0.0, 3)["bias"].abs().max() < 1e-12)
     True
     """
     profile = day_profile(rhythm, base=base)
@@ -157,7 +157,7 @@ def there_by_age(*, late: float, mean_delay: float, hours: int = 48) -> pd.DataF
 
     Examples
     --------
-    >>> there_by_age(late=0.2, mean_delay=6.0)["there"].iloc[0].round(3)
+    >>> round(float(there_by_age(late=0.2, mean_delay=6.0)["there"].iloc[0]), 3)
     0.816
     """
     age = np.arange(hours + 1)
