@@ -55,7 +55,7 @@ EXERCISES = {
         "sum least? To one decimal.",
         lambda: best_wait(late=0.2, mean_delay=6.0, delay_price=1.0, loss_price=0.5),
         0.06,
-        "At that wait one more hour brings half its price in rows and costs as much: a short one, with one row in ten lost.",
+        "At that wait one more hour brings half its price in rows and costs as much: a short one, with more than one row in ten lost.",
         (
             Hint(
                 lambda: best_wait(late=0.2, mean_delay=6.0, delay_price=1.0, loss_price=1.0),

@@ -92,7 +92,7 @@ def schema_contract(
     key: Sequence[str] = (),
     columns: Sequence[str] | None = None,
     cluster: str | None = "user_id",
-    tolerance: float = 0.02,
+    tolerance: float = 0.05,
     alpha: float = 0.05,
     rng: Any = 0,
 ) -> Finding:

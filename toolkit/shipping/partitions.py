@@ -318,11 +318,11 @@ def _verdict(flagged: pd.DataFrame, periods: int, estimate: float, half: float, 
     ts = flagged.columns[0]
     said = []
     for part, word in (
-        (flagged[flagged["missing"] > 0], "short of rows"),
-        (flagged[~(flagged["missing"] > 0)], "with too many rows"),
+        (flagged[flagged["missing"] > 0], ("is short of rows", "are short of rows")),
+        (flagged[~(flagged["missing"] > 0)], ("has too many rows", "have too many rows")),
     ):
         if len(part):
             first = str(part[ts].iloc[0])[:16]
-            said.append(f"{len(part)} of {periods:,} periods {'is' if len(part) == 1 else 'are'} {word}, the first at {first}")
+            said.append(f"{len(part)} of {periods:,} periods {word[len(part) > 1]}, the first at {first}")
     empty = int((flagged["missing"] >= 1).sum())
     return f"{' and '.join(said)}{f'; {empty} of them empty' if empty else ''} ({wide}). {in_all}."

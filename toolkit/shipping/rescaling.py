@@ -16,6 +16,7 @@ from toolkit.rules import count, number, one_of, share
 __all__ = [
     "MONITORS",
     "auc_spread",
+    "canary_exposure",
     "clipped_correlation",
     "monitor_delay",
     "monitor_path",
@@ -153,6 +154,35 @@ def rows_in_canary(before: float, after: float, *, positive: float = POSITIVE, f
     number("power", power, above=0.5, below=1)
     one = auc_spread(after, rows=1_000_000, positive=positive) * 1_000
     return math.ceil(((float(norm.isf(false_alarm)) + float(norm.ppf(power))) * one / (before - after)) ** 2)
+
+
+def canary_exposure(factor: float, *, weight: float, part: float, correlation: float = 0.7) -> dict[str, float]:
+    """What a canary on a part of the traffic costs, and what the same change costs without it.
+
+    Parameters
+    ----------
+    factor, weight
+        As for `rescaled_correlation`; the AUC must fall.
+    part : float
+        Share of the traffic that gets the new version first.
+
+    Returns
+    -------
+    dict
+        `rows` that see the new version before the canary tells, the same for every part; `days` that it takes,
+        labels included; `without`, the rows that see it until a CUSUM of the daily AUC rings.
+
+    Examples
+    --------
+    >>> told = canary_exposure(100.0, weight=0.2, part=0.01)
+    >>> told["rows"] < 200 < told["without"]
+    True
+    """
+    share("part", part, open_low=True)
+    before, after = (rescaled_auc(weight, each, correlation=correlation) for each in (1.0, number("factor", factor)))
+    rows = float(rows_in_canary(before, after))
+    late = monitor_delay("the AUC", weight=weight, factor=factor)
+    return {"rows": rows, "days": rows / (part * ROWS) + LABEL_DAYS, "without": late * ROWS}
 
 
 def _shift(monitor: Monitor, weight: float, factor: float) -> float:
