@@ -209,6 +209,6 @@ def _verdict(table: pd.DataFrame, start: float, end: float) -> str:
     if sure.empty:
         return f"{head}; no feature's part of it is certain."
     parts = ", ".join(f"{row['feature']} {row['part']:+.3f}" for _, row in sure.iterrows())
-    rest = len(table) - len(sure)
-    others = "" if not rest else f"; of the other {rest} none has a part that is certain"
+    rest = [str(name) for name in table["feature"] if name not in set(sure["feature"])]
+    others = f"; no part is certain of {', '.join(rest)}" if rest else ""
     return f"{head}: {parts}{others}."
