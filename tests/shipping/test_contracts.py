@@ -52,33 +52,33 @@ def test_a_draft_holds_the_sample_that_it_was_made_from():
 
 def test_the_tests_of_a_column_s_shape_are_exact_whatever_the_distribution():
     rng, found = np.random.default_rng(1), []
-    for _ in range(1500):
+    for _ in range(800):
         old, new = np.sort(rng.standard_cauchy(150)), rng.standard_cauchy(110)
         found.append([each.p for each in contracts._of_numbers("x", old, new)])
     for limit in (0.05, 0.2):
         rates = (np.array(found) < limit).mean(0)
         # A test of counts can only reach its level from below; three standard errors above.
-        assert (rates < limit + 3 * np.sqrt(limit * (1 - limit) / 1500)).all()
+        assert (rates < limit + 3 * np.sqrt(limit * (1 - limit) / 800)).all()
         assert (rates[:2] > 0.6 * limit).all()
 
 
 def test_false_alarms_over_all_promises_are_as_rare_as_said_and_the_interval_holds_no_move():
     rng, rang, covered = np.random.default_rng(2), 0, 0
-    for _ in range(100):
+    for _ in range(60):
         found = check(sample(rng), sample(rng), tolerance=0.0)
         rang += found.p < 0.05
         covered += found.ci[0] <= 0 <= found.ci[1]
-    assert rang <= 12
-    assert covered >= 93
+    assert rang <= 8
+    assert covered >= 54
 
 
 def test_an_interval_covers_the_true_move_of_a_share():
     rng, covered = np.random.default_rng(3), 0
-    for _ in range(200):
+    for _ in range(120):
         then, now = (pd.DataFrame({"sold": rng.random(400) < chance}) for chance in (0.3, 0.4))
         found = schema_contract(now, then, cluster=None)
         covered += found.ci[0] <= 0.1 <= found.ci[1]
-    assert 0.9 <= covered / 200 <= 0.99
+    assert 0.89 <= covered / 120 <= 0.99
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_each_kind_of_fault_breaks_its_own_promise(change, column, rule):
     assert found.p < 1e-6
     kept = check(now, then)
     assert not kept.table["broken"].any()
-    assert kept.verdict.startswith("All 18 promises of 7 columns are kept")
+    assert kept.verdict.startswith("All 15 promises of 7 columns are kept")
 
 
 def test_rules_for_every_row_come_first_and_a_lost_column_too():
@@ -110,7 +110,7 @@ def test_rules_for_every_row_come_first_and_a_lost_column_too():
     then, now = sample(rng), sample(rng).drop(columns="market")
     now.loc[3, "price"] = None
     found = check(now, then)
-    assert found.verdict.startswith("Broken: market: it is missing; price: never missing (broken by 1 rows)")
+    assert found.verdict.startswith("Broken: market: it is missing; price: never missing (broken by 1 row)")
     assert found.table["rule"].tolist()[:2] == ["it is missing", "never missing"]
     assert found.table["rows"].iloc[1] == 1
 

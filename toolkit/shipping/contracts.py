@@ -285,7 +285,7 @@ def _table(checks: list[_Check], each: float, tolerance: float) -> pd.DataFrame:
 
 def _verdict(table: pd.DataFrame, hard: pd.DataFrame, columns: int) -> str:
     said = [
-        f"{column}: {rule}{'' if pd.isna(rows) else f' (broken by {rows:,} rows)'}"
+        f"{column}: {rule}{'' if pd.isna(rows) else f' (broken by {rows:,} row{'' if rows == 1 else 's'})'}"
         for column, rule, rows in hard.itertuples(index=False)
     ]
     broken = table[table["broken"]] if len(table) else table
