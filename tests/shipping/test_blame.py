@@ -20,7 +20,10 @@ def rows_of(rng, n=400, users=150):
     rows = pd.DataFrame(rng.normal(size=(n, 3)), columns=NAMES)
     chance = 1 / (1 + np.exp(-score(rows)))
     return rows.assign(
-        request_id=np.arange(n), item_id=0, user_id=rng.integers(0, users, n), y=(rng.random(n) < chance).astype(int)
+        request_id=np.arange(n),
+        item_id=0,
+        user_id=rng.integers(0, users, n),
+        y=(rng.random(n) < chance).astype(int),
     )
 
 
@@ -76,7 +79,9 @@ def test_rows_are_matched_by_their_key_and_any_frame_will_do():
     rows = rows_of(np.random.default_rng(4))
     served = rows.assign(f_a=100 * rows["f_a"])
     straight = upstream_blame(served, rows, score, features=NAMES, replicates=50)
-    mixed = upstream_blame(served, pl.from_pandas(rows.sample(frac=1, random_state=0)), score, features=NAMES, replicates=50)
+    mixed = upstream_blame(
+        served, pl.from_pandas(rows.sample(frac=1, random_state=0)), score, features=NAMES, replicates=50
+    )
     pd.testing.assert_frame_equal(mixed.table, straight.table)
 
 
@@ -98,13 +103,19 @@ def blame(served=ROWS, intended=ROWS, model=score, **settings):
         (lambda: blame(served=ROWS.assign(y=2)), "y: got 2 in served; a label is 0 or 1"),
         (lambda: blame(served=pd.concat([ROWS, ROWS])), "request_id, item_id: got 60 repeated of 120"),
         (lambda: blame(served=ROWS.assign(f_a=np.nan)), "f_a: got 60 missing"),
-        (lambda: blame(model=lambda rows: np.nan * rows["f_a"]), "score: got shape .60,. for 60 rows; one finite number"),
+        (
+            lambda: blame(model=lambda rows: np.nan * rows["f_a"]),
+            "score: got shape .60,. for 60 rows; one finite number",
+        ),
         (lambda: blame(model=lambda rows: [1.0]), "score: got shape .1,. for 60 rows"),
         (lambda: blame(served=ROWS.assign(user_id=1)), "clusters: got 1; the bootstrap needs two"),
         (lambda: blame(replicates=5), "replicates: got 5; it must be a whole number, 50 at least"),
         (lambda: blame(alpha=0), "alpha: got 0"),
         (lambda: restored(ROWS, ROWS, columns=[]), r"columns: got \[\]; it must be a list"),
-        (lambda: restored(ROWS.drop(columns="f_a"), ROWS, columns=["f_a"]), "current: got columns .* it must have f_a"),
+        (
+            lambda: restored(ROWS.drop(columns="f_a"), ROWS, columns=["f_a"]),
+            "current: got columns .* it must have f_a",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

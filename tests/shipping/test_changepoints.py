@@ -17,7 +17,19 @@ def series(rng, features, days, carried):
     return lfilter([1.0], [1.0, -carried], surprises, axis=1) * np.sqrt(1 - carried**2)
 
 
-def history(rng, *, features=3, days=30, entities=40, carried=0.0, own=0.3, at=None, shift=0.0, factor=1.0, declared=False):
+def history(
+    rng,
+    *,
+    features=3,
+    days=30,
+    entities=40,
+    carried=0.0,
+    own=0.3,
+    at=None,
+    shift=0.0,
+    factor=1.0,
+    declared=False,
+):
     """Features whose level wanders; the first one changes on day `at`."""
     levels, parts = own * series(rng, features, days, carried), []
     day, entity = np.indices((days, entities)).reshape(2, -1)
@@ -124,13 +136,22 @@ ROWS = history(np.random.default_rng(8))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: changepoint(ROWS[ROWS["event_ts"] < BEGIN + pd.Timedelta("11D")]), "history: got 11 periods; there must be 12"),
+        (
+            lambda: changepoint(ROWS[ROWS["event_ts"] < BEGIN + pd.Timedelta("11D")]),
+            "history: got 11 periods; there must be 12",
+        ),
         (lambda: changepoint(ROWS.assign(value=1.0)), "history: got no feature with values that vary"),
         (lambda: changepoint(ROWS.assign(value=np.nan)), "value: got 3600 missing"),
         (lambda: changepoint(ROWS.drop(columns="feature")), "it must have feature"),
-        (lambda: changepoint(ROWS.assign(event_ts=ROWS["event_ts"].dt.tz_localize(None))), "it must be times with their zone"),
+        (
+            lambda: changepoint(ROWS.assign(event_ts=ROWS["event_ts"].dt.tz_localize(None))),
+            "it must be times with their zone",
+        ),
         (lambda: changepoint(ROWS, every="soon"), "every: got 'soon'; it must be a period"),
-        (lambda: changepoint(ROWS, replicates=9), "replicates: got 9; it must be a whole number, 99 at least"),
+        (
+            lambda: changepoint(ROWS, replicates=9),
+            "replicates: got 9; it must be a whole number, 99 at least",
+        ),
         (lambda: changepoint(ROWS, alpha=1.5), "alpha: got 1.5"),
     ],
 )

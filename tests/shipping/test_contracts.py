@@ -129,7 +129,9 @@ def test_rows_of_one_user_count_once():
         frames = []
         for _ in range(2):
             taste = rng.normal(size=60)
-            frames.append(pd.DataFrame({"user_id": np.repeat(range(60), 20), "f_taste": np.repeat(taste, 20)}))
+            frames.append(
+                pd.DataFrame({"user_id": np.repeat(range(60), 20), "f_taste": np.repeat(taste, 20)})
+            )
         rang += schema_contract(frames[0], frames[1], columns=["f_taste"]).p < 0.05
     # Counted row by row nearly all would ring.
     assert rang <= 8

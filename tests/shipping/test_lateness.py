@@ -48,7 +48,12 @@ def arrivals(rng, *, n=600, dependence=1.0):
     hours = np.where(late, rng.exponential(6, n), 0)
     ts = BEGIN + pd.to_timedelta(np.sort(rng.random(n)) * 240, unit="h")
     return pd.DataFrame(
-        {"user_id": rng.integers(0, 200, n), "ts": ts, "arrived_ts": ts + pd.to_timedelta(hours, unit="h"), "y": y * 1}
+        {
+            "user_id": rng.integers(0, 200, n),
+            "ts": ts,
+            "arrived_ts": ts + pd.to_timedelta(hours, unit="h"),
+            "y": y * 1,
+        }
     )
 
 
@@ -64,7 +69,9 @@ def test_intervals_cover_the_true_lateness_and_no_effect_where_it_has_nothing_to
 
 
 def test_positives_that_are_late_more_often_pull_the_rate_down_until_one_waits():
-    told = lateness_by_wait(arrivals(np.random.default_rng(2), n=20_000, dependence=2), value="y").set_index("wait")
+    told = lateness_by_wait(arrivals(np.random.default_rng(2), n=20_000, dependence=2), value="y").set_index(
+        "wait"
+    )
     # At once: .7 * .8 + .3 * .6 of the rows, .18 of them positive.
     assert told["off"]["0h"] == pytest.approx(0.18 / 0.74 - 0.3, abs=0.015)
     assert told["off_high"]["0h"] < 0
@@ -90,13 +97,19 @@ ROWS = arrivals(np.random.default_rng(5))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: arrived_share(-2, late=0.1, mean_delay=1.0), "age: got -2; it must be finite and not before"),
+        (
+            lambda: arrived_share(-2, late=0.1, mean_delay=1.0),
+            "age: got -2; it must be finite and not before",
+        ),
         (lambda: arrived_share(0, late=1.1, mean_delay=1.0), r"late: got 1.1; it must lie in \[0, 1\]"),
         (lambda: arrived_share(0, late=0.1, mean_delay=0), "mean_delay: got 0; it must lie above 0"),
         (lambda: wait_for(0, late=0.1, mean_delay=1.0), r"loss: got 0; it must lie in \(0, 1\]"),
         (lambda: best_wait(late=0.1, mean_delay=1.0, delay_price=0, loss_price=1), "delay_price: got 0"),
         (lambda: waiting_cost(1, late=0.1, mean_delay=1.0, delay_price=1, loss_price=0), "loss_price: got 0"),
-        (lambda: lateness_by_wait(ROWS, waits=["soon"]), "waits: got .'soon'.; each must be a time such as 6h"),
+        (
+            lambda: lateness_by_wait(ROWS, waits=["soon"]),
+            "waits: got .'soon'.; each must be a time such as 6h",
+        ),
         (lambda: lateness_by_wait(ROWS, waits=[]), r"waits: got \[\]; there must be one at least"),
         (lambda: lateness_by_wait(ROWS, waits=["9999h"]), "rows: got 0 at least 9999h old"),
         (lambda: lateness_by_wait(ROWS.assign(arrived_ts=BEGIN)), "arrived_ts: got 600 before ts"),

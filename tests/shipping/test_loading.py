@@ -70,7 +70,10 @@ def test_a_partition_is_replaced_as_a_whole_or_not_at_all(store):
     day = OLD.assign(day="mon")
     create(store, "outcomes", day)
     append(store, "outcomes", NEW.assign(day="tue"))
-    assert [replace_partition(store, "outcomes", day, partition="day", value="mon") for _ in range(2)] == [5, 5]
+    assert [replace_partition(store, "outcomes", day, partition="day", value="mon") for _ in range(2)] == [
+        5,
+        5,
+    ]
     broken = day.assign(extra=1)  # a column that the table lacks, so the insert fails after the deletion
     with pytest.raises(duckdb.Error):
         replace_partition(store, "outcomes", broken, partition="day", value="mon")

@@ -13,7 +13,9 @@ BEGIN = pd.Timestamp("2026-02-02", tz="UTC")
 def traffic(rng, *, days=29, wobble=0.0, busy=0.0, level=200):
     """Hourly counts with a rhythm of the day and the week; hours, and whole days, busier or not by chance."""
     hour = np.arange(days * 24)
-    usual = level * (1 + 0.6 * np.cos(2 * np.pi * (hour % 24 - 20) / 24)) * np.where(hour // 24 % 7 > 4, 0.8, 1)
+    usual = (
+        level * (1 + 0.6 * np.cos(2 * np.pi * (hour % 24 - 20) / 24)) * np.where(hour // 24 % 7 > 4, 0.8, 1)
+    )
     moved = wobble * rng.normal(size=len(hour)) + busy * np.repeat(rng.normal(size=days), 24)
     return pd.DataFrame(
         {"ts": pd.date_range(BEGIN, periods=len(hour), freq="h"), "n": rng.poisson(usual * np.exp(moved))}
@@ -68,7 +70,9 @@ def test_hours_that_a_group_by_leaves_out_count_as_empty():
     # The last hour is known to be missing only to whoever says until when.
     whole = completeness(today, counts[:day], until=BEGIN + pd.Timedelta("29D"))
     assert whole.table.loc[whole.table["flagged"], "ts"].dt.hour.tolist() == [9, 10, 23]
-    assert "3 of 24 periods are short of rows, the first at 2026-03-02 09:00; 3 of them empty" in whole.verdict
+    assert (
+        "3 of 24 periods are short of rows, the first at 2026-03-02 09:00; 3 of them empty" in whole.verdict
+    )
     assert len(whole.table) == 24
 
 
@@ -77,7 +81,10 @@ def test_too_many_rows_are_flagged_too_and_a_timetable_s_small_gaps_are():
     day = 28 * 24
     double = counts[day:].copy()
     double.loc[day + 5, "n"] *= 2
-    assert "1 of 24 periods has too many rows, the first at 2026-03-02 05:00" in completeness(double, counts[:day]).verdict
+    assert (
+        "1 of 24 periods has too many rows, the first at 2026-03-02 05:00"
+        in completeness(double, counts[:day]).verdict
+    )
     hours = pd.date_range(BEGIN, periods=29 * 24, freq="h")
     plan = pd.DataFrame({"ts": hours, "n": 100 + np.random.default_rng(4).integers(-1, 2, len(hours))})
     plan.loc[day + 7, "n"] = 90  # one standard deviation of Poisson's, ten of this timetable's
@@ -110,20 +117,41 @@ PAST, NOW = COUNTS[: 28 * 24], COUNTS[28 * 24 :]
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: completeness(NOW, PAST[: 14 * 24]), "reference: got 336 periods; each kind within 7D must be there three"),
+        (
+            lambda: completeness(NOW, PAST[: 14 * 24]),
+            "reference: got 336 periods; each kind within 7D must be there three",
+        ),
         (lambda: completeness(NOW.assign(n=-1), PAST), "n: got -1 in current; a count isn't negative"),
-        (lambda: completeness(NOW.assign(ts=NOW["ts"] + pd.Timedelta("5min")), PAST), "ts: got times within a period in current"),
-        (lambda: completeness(NOW.assign(ts=NOW["ts"].dt.tz_localize(None)), PAST), "it must be times with their zone"),
+        (
+            lambda: completeness(NOW.assign(ts=NOW["ts"] + pd.Timedelta("5min")), PAST),
+            "ts: got times within a period in current",
+        ),
+        (
+            lambda: completeness(NOW.assign(ts=NOW["ts"].dt.tz_localize(None)), PAST),
+            "it must be times with their zone",
+        ),
         (lambda: completeness(pd.concat([NOW, NOW]), PAST), "ts: got 24 repeated of 48"),
         (lambda: completeness(NOW, PAST, every="soon"), "every, season: got 'soon', '7D'"),
-        (lambda: completeness(NOW, PAST, season="90min"), "season: got '90min'; it must be a multiple of every, '1h'"),
-        (lambda: completeness(NOW, PAST, until=BEGIN), "until: got 2026-02-02 00:00:00\\+00:00; current has rows at"),
-        (lambda: completeness(NOW, PAST, until="2026-03-03"), "until: got 2026-03-03; it must be a time with its zone"),
+        (
+            lambda: completeness(NOW, PAST, season="90min"),
+            "season: got '90min'; it must be a multiple of every, '1h'",
+        ),
+        (
+            lambda: completeness(NOW, PAST, until=BEGIN),
+            "until: got 2026-02-02 00:00:00\\+00:00; current has rows at",
+        ),
+        (
+            lambda: completeness(NOW, PAST, until="2026-03-03"),
+            "until: got 2026-03-03; it must be a time with its zone",
+        ),
         (lambda: completeness(NOW, PAST, alpha=1), "alpha: got 1"),
         (lambda: completeness(NOW.drop(columns="n"), PAST), "current: got columns .* it must have n"),
         (lambda: day_profile(1.0), r"rhythm: got 1.0; it must lie in \[0, 1\)"),
         (lambda: day_profile(0.9, base=0.9), "rhythm: got 0.9 with base 0.9; some hour's chance leaves"),
-        (lambda: missing_bias(day_profile(0.1), since=0, hours=24), "hours: got 24; some, and not all, of 24"),
+        (
+            lambda: missing_bias(day_profile(0.1), since=0, hours=24),
+            "hours: got 24; some, and not all, of 24",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):

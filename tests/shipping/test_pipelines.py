@@ -7,7 +7,15 @@ import pytest
 from toolkit.shipping.duplicates import doubled
 from toolkit.shipping.lateness import arrived_share, best_wait
 from toolkit.shipping.partitions import day_profile, missing_bias
-from toolkit.shipping.pipelines import arrive, bias_by_gap, cost_by_wait, coverage_by_events, hourly, redeliver, there_by_age
+from toolkit.shipping.pipelines import (
+    arrive,
+    bias_by_gap,
+    cost_by_wait,
+    coverage_by_events,
+    hourly,
+    redeliver,
+    there_by_age,
+)
 
 ROWS = pd.DataFrame(
     {
@@ -48,7 +56,11 @@ def test_the_curves_are_the_closed_forms():
     assert told["covers"].tolist() == [doubled(0.1, base=0.05, times=2.0, events=1000)["covers"], 0.95]
     assert bias_by_gap(0.4, 3)["bias"][18] == missing_bias(day_profile(0.4), since=18, hours=3)
     assert there_by_age(late=0.2, mean_delay=6.0)["there"][5] == arrived_share(5, late=0.2, mean_delay=6.0)
-    both = cost_by_wait(late=0.2, mean_delay=6.0, loss_price=2.0).query("part == 'both'").set_index("wait")["cost"]
+    both = (
+        cost_by_wait(late=0.2, mean_delay=6.0, loss_price=2.0)
+        .query("part == 'both'")
+        .set_index("wait")["cost"]
+    )
     best = best_wait(late=0.2, mean_delay=6.0, delay_price=1.0, loss_price=2.0)
     assert abs(both.idxmin() - best) <= 0.6
 

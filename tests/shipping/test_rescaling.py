@@ -39,14 +39,20 @@ def test_blow_ups_leave_the_feature_alone_and_shrinks_the_rest():
     assert np.isnan(rescaled_correlation(1.0, 0.0))
 
 
-@pytest.mark.parametrize(("factor", "clip"), [(1.8, None), (-1.0, None), (100.0, 3.0), (3.0, 1.0), (0.1, 2.0)])
+@pytest.mark.parametrize(
+    ("factor", "clip"), [(1.8, None), (-1.0, None), (100.0, 3.0), (3.0, 1.0), (0.1, 2.0)]
+)
 def test_simulated_scores_agree(factor, clip):
     rng = np.random.default_rng(0)
     n, weight, rho = 400_000, 0.3, 0.7
     rest, feature = np.sqrt(1 - weight) * rng.normal(size=n), rng.normal(size=n)
     arriving = factor * feature if clip is None else np.clip(factor * feature, -clip, clip)
     intended, served = rest + np.sqrt(weight) * feature, rest + np.sqrt(weight) * arriving
-    expected = rescaled_correlation(weight, factor) if clip is None else clipped_correlation(weight, factor, clip=clip)
+    expected = (
+        rescaled_correlation(weight, factor)
+        if clip is None
+        else clipped_correlation(weight, factor, clip=clip)
+    )
     assert np.corrcoef(intended, served)[0, 1] == pytest.approx(expected, abs=0.004)
     if clip is None:
         y = rho * intended + np.sqrt(1 - rho**2) * rng.normal(size=n) > 0
@@ -61,7 +67,10 @@ def test_a_cut_off_far_out_changes_nothing_and_one_at_a_feature_that_is_gone_nei
 def test_an_auc_s_standard_error_is_that_of_exponential_scores():
     rng = np.random.default_rng(1)
     # Exponential scores whose means differ by the factor r have the AUC r / (1 + r).
-    found = [auc(np.r_[np.ones(60), np.zeros(240)], np.r_[rng.exponential(3, 60), rng.exponential(1, 240)]) for _ in range(1500)]
+    found = [
+        auc(np.r_[np.ones(60), np.zeros(240)], np.r_[rng.exponential(3, 60), rng.exponential(1, 240)])
+        for _ in range(1500)
+    ]
     assert np.std(found) == pytest.approx(auc_spread(0.75, rows=300, positive=0.2), rel=0.08)
 
 
@@ -82,7 +91,9 @@ def test_simulated_paths_ring_as_late_as_computed():
 
 
 def test_a_path_is_quiet_before_the_change_and_the_auc_waits_for_its_labels():
-    before, after = (monitor_path("the AUC", weight=0.2, factor=factor, day=20, rng=0) for factor in (1.0, 100.0))
+    before, after = (
+        monitor_path("the AUC", weight=0.2, factor=factor, day=20, rng=0) for factor in (1.0, 100.0)
+    )
     same = slice(0, 20 + LABEL_DAYS - 1)
     assert (before.loc[same] == after.loc[same]).all().all()
     assert int(after["alarm"].idxmax()) == 20 + LABEL_DAYS
@@ -105,7 +116,10 @@ def test_a_canary_takes_the_rows_of_a_one_sided_test_whatever_its_part():
         (lambda: rescaled_correlation(1.2, 2), r"weight: got 1.2; it must lie in \[0, 1\]"),
         (lambda: rescaled_correlation(0.2, np.inf), "factor: got inf; it must be a finite number"),
         (lambda: clipped_correlation(0.2, 2.0, clip=0), "clip: got 0; it must lie above 0"),
-        (lambda: monitor_delay("the weather", weight=0.2, factor=2.0), "monitor: got 'the weather'; it must be one of"),
+        (
+            lambda: monitor_delay("the weather", weight=0.2, factor=2.0),
+            "monitor: got 'the weather'; it must be one of",
+        ),
         (lambda: monitor_path("the AUC", weight=0.2, factor=2.0, day=-1), "day: got -1"),
         (lambda: auc_spread(1.0), "auc: got 1.0"),
         (lambda: auc_spread(0.8, rows=2), "rows: got 2; it must be a whole number, 4 at least"),

@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 
 from toolkit.features.changes import undeclared_change
-from toolkit.shipping.upstream import LinearScore, auc_by_factor, changepoint, labelled, rescaled_auc, upstream_blame, with_factor
+from toolkit.shipping.upstream import (
+    LinearScore,
+    auc_by_factor,
+    changepoint,
+    labelled,
+    rescaled_auc,
+    upstream_blame,
+    with_factor,
+)
 from toolkit.tables import validate
 from toolkit.world import Settings
 from toolkit.world.company import tables
@@ -38,14 +46,20 @@ def test_the_feature_that_changed_is_blamed(foobar):
     score = LinearScore(training[training["split"] == "train"], columns)
     rows = labelled(training, foobar["serving_log"])
     assert len(rows) == (training["split"] == "holdout").sum()
-    found = upstream_blame(rows.assign(f_0=100 * rows["f_0"]), rows, score, features=columns[:3], replicates=50)
+    found = upstream_blame(
+        rows.assign(f_0=100 * rows["f_0"]), rows, score, features=columns[:3], replicates=50
+    )
     assert found.table["feature"].iloc[0] == "f_0"
     assert found.p < 0.01
 
 
 def test_the_curve_is_the_closed_form_and_a_cut_off_keeps_more_of_a_blow_up():
-    curve = auc_by_factor(0.2, clip=3.0, factors=[0.1, 1, 100]).pivot(index="factor", columns="feature", values="auc")
-    assert curve["as it arrives"].tolist() == pytest.approx([rescaled_auc(0.2, factor) for factor in (0.1, 1, 100)])
+    curve = auc_by_factor(0.2, clip=3.0, factors=[0.1, 1, 100]).pivot(
+        index="factor", columns="feature", values="auc"
+    )
+    assert curve["as it arrives"].tolist() == pytest.approx(
+        [rescaled_auc(0.2, factor) for factor in (0.1, 1, 100)]
+    )
     assert curve["cut off"][100] > curve["as it arrives"][100] + 0.05
     assert curve["cut off"][0.1] == pytest.approx(curve["as it arrives"][0.1])
 

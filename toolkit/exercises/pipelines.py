@@ -17,8 +17,13 @@ EXERCISES = {
         (
             Hint(1.1, "That is by how much the rows grew. Each event's weight enters with its square."),
             Hint(lambda: variance_factor({1: 0.95, 2: 0.05}), "That is for events that are there twice."),
-            Hint(1.4, "That is the mean of D squared; the rows already claim less variance, by the mean of D."),
-            Hint(lambda: 1.4 / 1.1**2, "That compares with one row an event. Asked is what the rows themselves claim."),
+            Hint(
+                1.4, "That is the mean of D squared; the rows already claim less variance, by the mean of D."
+            ),
+            Hint(
+                lambda: 1.4 / 1.1**2,
+                "That compares with one row an event. Asked is what the rows themselves claim.",
+            ),
         ),
     ),
     "twins": Exercise(
@@ -29,7 +34,10 @@ EXERCISES = {
         "A model that remembers rows is right on all of these. Split by the event's key, never by the row.",
         (
             Hint(10, "One event in ten has a twin; of the rows it is more."),
-            Hint(lambda: 100 * 0.2 / 1.1, "That is the share of rows that have a twin. Some twins are held out too."),
+            Hint(
+                lambda: 100 * 0.2 / 1.1,
+                "That is the share of rows that have a twin. Some twins are held out too.",
+            ),
             Hint(8, "That takes events for rows: an event that is there twice is two of the rows."),
             Hint(16, "Divide by all rows: there are more of them than events."),
         ),

@@ -15,9 +15,15 @@ EXERCISES = {
         "The order hardly changes; a threshold on the score does, for the 32 moves every score.",
         (
             Hint(lambda: rescaled_correlation(0.2, 1.8), "That is for a share of one fifth."),
-            Hint(lambda: rescaled_correlation(0.5, 1 / 1.8), "That is the change undone: from Fahrenheit to Celsius.", 0.0004),
+            Hint(
+                lambda: rescaled_correlation(0.5, 1 / 1.8),
+                "That is the change undone: from Fahrenheit to Celsius.",
+                0.0004,
+            ),
             Hint(1.0, "Adding 32 changes no order; multiplying one of two parts by 1.8 does."),
-            Hint(lambda: rescaled_correlation(0.5, 33.8), "The 32 is added, not multiplied: it moves no order."),
+            Hint(
+                lambda: rescaled_correlation(0.5, 33.8), "The 32 is added, not multiplied: it moves no order."
+            ),
         ),
     ),
     "sign": Exercise(
@@ -27,9 +33,18 @@ EXERCISES = {
         0.0015,
         "Worse than losing the feature, which would leave 0.79; and its spread is what it was, so only its mean can tell.",
         (
-            Hint(lambda: rescaled_auc(0.2, 0.0), "That is what is left without the feature. Turned, it also misleads."),
-            Hint(lambda: rescaled_correlation(0.2, -1.0), "That is the correlation with the intended score; asked is the AUC."),
-            Hint(lambda: 1 - rescaled_auc(0.2, 1.0), "That turns the whole score; four fifths of it are as they were."),
+            Hint(
+                lambda: rescaled_auc(0.2, 0.0),
+                "That is what is left without the feature. Turned, it also misleads.",
+            ),
+            Hint(
+                lambda: rescaled_correlation(0.2, -1.0),
+                "That is the correlation with the intended score; asked is the AUC.",
+            ),
+            Hint(
+                lambda: 1 - rescaled_auc(0.2, 1.0),
+                "That turns the whole score; four fifths of it are as they were.",
+            ),
         ),
     ),
     "delay": Exercise(
@@ -39,8 +54,14 @@ EXERCISES = {
         0.6,
         "Half the shift takes nearly four times as long; a slack of a quarter, half of what one looks for, would find it sooner.",
         (
-            Hint(lambda: run_length(slack=0.5, limit=5.0, shift=1.0), "That is for a move of one standard deviation."),
-            Hint(lambda: 2 * run_length(slack=0.5, limit=5.0, shift=1.0), "The delay isn't in proportion to the shift."),
+            Hint(
+                lambda: run_length(slack=0.5, limit=5.0, shift=1.0),
+                "That is for a move of one standard deviation.",
+            ),
+            Hint(
+                lambda: 2 * run_length(slack=0.5, limit=5.0, shift=1.0),
+                "The delay isn't in proportion to the shift.",
+            ),
             Hint(lambda: run_length(slack=0.5, limit=5.0), "That is how often it rings without any move."),
         ),
     ),

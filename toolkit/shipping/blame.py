@@ -102,22 +102,31 @@ def upstream_blame(
     if lost:
         raise ValueError(f"intended: got none for {lost:,} of {len(given):,} rows; each needs one")
     names = list(groups)
-    subsets = [frozenset(name for place, name in enumerate(names) if number >> place & 1) for number in range(2 ** len(names))]
+    subsets = [
+        frozenset(name for place, name in enumerate(names) if number >> place & 1)
+        for number in range(2 ** len(names))
+    ]
     label = given[y].to_numpy()
     rankings = []
     for subset in subsets:
         back = [column for name in names if name in subset for column in groups[name]]
-        scored = np.asarray(score(given.assign(**{column: matched[column].to_numpy() for column in back})), dtype=float)
+        scored = np.asarray(
+            score(given.assign(**{column: matched[column].to_numpy() for column in back})), dtype=float
+        )
         if scored.shape != (len(given),) or not np.isfinite(scored).all():
             raise ValueError(f"score: got shape {scored.shape} for {len(given)} rows; one finite number each")
         rankings.append(Ranking(label, scored))
     draws = bootstrap(
-        lambda weights: [ranking.auc(weights) for ranking in rankings], given[cluster], replicates=replicates, rng=rng
+        lambda weights: [ranking.auc(weights) for ranking in rankings],
+        given[cluster],
+        replicates=replicates,
+        rng=rng,
     )
     if not np.isfinite(draws).all():
         raise ValueError(f"{cluster}: got too few with either label; in some draws only one occurs")
     values = {
-        subset: np.r_[ranking.auc(), draws[:, place]] for place, (subset, ranking) in enumerate(zip(subsets, rankings, strict=True))
+        subset: np.r_[ranking.auc(), draws[:, place]]
+        for place, (subset, ranking) in enumerate(zip(subsets, rankings, strict=True))
     }
     told = shapley(values.__getitem__, names, max_exact=_MOST)
     errors = _errors(values, names)
@@ -130,7 +139,12 @@ def upstream_blame(
     # A feature that wasn't touched has a part of exactly 0, which is no evidence against anything.
     table["p"] = np.where(table["error"] > 1e-12, np.minimum(1.0, len(names) * chance), 1.0)
     table["moved"] = [
-        float((given[list(groups[name])].to_numpy(float) != matched[list(groups[name])].to_numpy(float)).any(1).mean()) for name in names
+        float(
+            (given[list(groups[name])].to_numpy(float) != matched[list(groups[name])].to_numpy(float))
+            .any(1)
+            .mean()
+        )
+        for name in names
     ]
     sure = np.maximum(table["low"], -table["high"])
     table = table.assign(sure=sure).sort_values("sure", ascending=False, kind="stable", ignore_index=True)
@@ -186,7 +200,10 @@ def _groups(features: Mapping[str, Sequence[str]] | Sequence[str]) -> dict[str, 
     if isinstance(features, str) or not len(features) or len(features) > _MOST:
         raise ValueError(f"features: got {features!r}; they must be a list or mapping of 1 to {_MOST}")
     if isinstance(features, Mapping):
-        return {str(name): [columns] if isinstance(columns, str) else list(columns) for name, columns in features.items()}
+        return {
+            str(name): [columns] if isinstance(columns, str) else list(columns)
+            for name, columns in features.items()
+        }
     return {str(name): [str(name)] for name in features}
 
 

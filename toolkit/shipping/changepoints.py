@@ -75,7 +75,8 @@ def changepoint(
         The change that luck explains least: of the level in standard deviations of the values' scores, or of the
         spread as a factor's logarithm. Where something is found, its interval takes the day as known; else it is
         wide enough for the best of all days. p is for the family. The table has a row a feature: `what` changed, `since` with the
-        interval `first` to `last`, `size`, `low`, `high`, `p`, the `factor` between the quartiles' distances, `median_before`,
+        interval `first` to `last`, `size`, `low`, `high`, `p`, the `factor` by which the quartiles' distance jumps there (nan for fewer than 8 entities a
+        period), `median_before`,
         `median_after`, and whether the version changed within the interval (`declared`).
 
     Raises
@@ -97,7 +98,9 @@ def changepoint(
     level(alpha)
     count("replicates", replicates, least=99)
     needed = ["entity_id", "feature", "event_ts", "value"]
-    rows = read_columns(history, "history", needed, numbers=["value"], times=["event_ts"], optional=["version"])
+    rows = read_columns(
+        history, "history", needed, numbers=["value"], times=["event_ts"], optional=["version"]
+    )
     try:
         rows["period"] = rows["event_ts"].dt.tz_convert("UTC").dt.floor(every)
     except ValueError:
@@ -107,10 +110,16 @@ def changepoint(
         raise ValueError(f"history: got {len(periods)} periods; there must be {_DAYS} at least")
     series, left_out = _series(rows, periods)
     if not series:
-        raise ValueError("history: got no feature with values that vary in every period; there must be one at least")
+        raise ValueError(
+            "history: got no feature with values that vary in every period; there must be one at least"
+        )
     splits = [_Split(name, what, values) for (name, what), values in series.items()]
     units, chances = _family(splits, replicates, np.random.default_rng(rng))
-    records = [_record(split, unit, chances, alpha, periods, rows) for split, unit in zip(splits, units, strict=True)]
+    spreads = {split.name: split for split in splits if split.what == "spread"}
+    records = [
+        _record(split, spreads.get(split.name), unit, chances, alpha, periods, rows)
+        for split, unit in zip(splits, units, strict=True)
+    ]
     table = pd.DataFrame(records).sort_values("beyond", ascending=False, kind="stable", ignore_index=True)
     worst = table.iloc[0]
     told = table.drop_duplicates("feature").drop(columns=["beyond", "error"]).reset_index(drop=True)
@@ -138,7 +147,9 @@ def changepoint(
     )
 
 
-def _series(rows: pd.DataFrame, periods: pd.DatetimeIndex) -> tuple[dict[tuple[str, str], np.ndarray], list[str]]:
+def _series(
+    rows: pd.DataFrame, periods: pd.DatetimeIndex
+) -> tuple[dict[tuple[str, str], np.ndarray], list[str]]:
     """Of each feature with values in every period: its daily level and its daily spread."""
     series: dict[tuple[str, str], np.ndarray] = {}
     left_out = []
@@ -169,9 +180,12 @@ class _Split:
         best = int(np.argmax(np.abs(self.t)))
         self.at = best + _SIDE  # of the freed series, whose first is the second period
         self.most = float(np.abs(self.t).max())
-        self.step = float(_steps(free, carried)[0][0, best])
+        self.sizes = _steps(free, carried)[0][0]
+        self.step = float(self.sizes[best])
         places = np.arange(len(self.free))
-        rest = self.free - self.step * np.where(places == self.at, 1.0, (1 - self.carried) * (places > self.at))
+        rest = self.free - self.step * np.where(
+            places == self.at, 1.0, (1 - self.carried) * (places > self.at)
+        )
         self.rest = rest - rest.mean()
 
     def by_luck(self, orders: np.ndarray) -> np.ndarray:
@@ -222,7 +236,10 @@ def _carry_over(n: int) -> tuple[np.ndarray, np.ndarray]:
 def _estimated(series: np.ndarray) -> np.ndarray:
     """The correlation of neighbouring periods around each row's best split."""
     later = np.arange(series.shape[1]) >= np.argmax(np.abs(_contrasts(series)), 1)[:, None] + _SIDE
-    sides = [np.where(side, series, 0).sum(1, keepdims=True) / side.sum(1, keepdims=True) for side in (~later, later)]
+    sides = [
+        np.where(side, series, 0).sum(1, keepdims=True) / side.sum(1, keepdims=True)
+        for side in (~later, later)
+    ]
     aside = series - np.where(later, sides[1], sides[0])
     return np.asarray((aside[:, 1:] * aside[:, :-1]).sum(1) / np.maximum((aside**2).sum(1), 1e-300))
 
@@ -262,7 +279,9 @@ def _contrasts(series: np.ndarray) -> np.ndarray:
     return np.asarray(-np.sign(sums) * np.sqrt(between / within * (n - 2)))
 
 
-def _family(splits: list[_Split], replicates: int, draw: np.random.Generator) -> tuple[list[float], np.ndarray]:
+def _family(
+    splits: list[_Split], replicates: int, draw: np.random.Generator
+) -> tuple[list[float], np.ndarray]:
     """What each series' contrast is divided by, and the largest of all by luck, sorted."""
     n = len(splits[0].free)
     # One order for all features: those that go together stay together.
@@ -272,7 +291,15 @@ def _family(splits: list[_Split], replicates: int, draw: np.random.Generator) ->
     return units, np.sort(np.max([each / unit for each, unit in zip(found, units, strict=True)], axis=0))
 
 
-def _record(split: _Split, unit: float, chances: np.ndarray, alpha: float, periods: pd.DatetimeIndex, rows: pd.DataFrame) -> dict[str, Any]:
+def _record(
+    split: _Split,
+    spread: _Split | None,
+    unit: float,
+    chances: np.ndarray,
+    alpha: float,
+    periods: pd.DatetimeIndex,
+    rows: pd.DataFrame,
+) -> dict[str, Any]:
     size, error, freedom = split.size()
     as_large = len(chances) - np.searchsorted(chances, split.most / unit - 1e-12)
     p = (1 + int(as_large)) / (1 + len(chances))
@@ -285,13 +312,13 @@ def _record(split: _Split, unit: float, chances: np.ndarray, alpha: float, perio
     one = rows[rows["feature"].astype(str) == split.name]
     later = one["period"] >= since
     sides = [one.loc[side, "value"].quantile([0.25, 0.5, 0.75]).to_numpy() for side in (~later, later)]
-    distance = [side[2] - side[0] for side in sides]
-    factor = float(distance[1] / distance[0]) if distance[0] > 0 else math.nan
-    if split.what == "spread":
-        factor = math.exp(size)
+    # By how much the spread jumps there, not how it differs over all the days on both sides.
+    factor = math.nan if spread is None else math.exp(spread.sizes[split.at - _SIDE])
     declared = None
     if "version" in one:
-        within = one[(one["period"] >= periods[first]) & (one["period"] <= periods[min(last + 1, len(periods) - 1)])]
+        within = one[
+            (one["period"] >= periods[first]) & (one["period"] <= periods[min(last + 1, len(periods) - 1)])
+        ]
         declared = within["version"].nunique() > 1
     return {
         "feature": split.name,
@@ -320,20 +347,22 @@ def _verdict(found: pd.DataFrame, told: pd.DataFrame, periods: int, alpha: float
     one = found.iloc[0]
     day, first, last = (str(one[name]).removesuffix(" 00:00:00+00:00") for name in ("since", "first", "last"))
     when = f"on {day}" if first == last else f"about {day} ({first} to {last})"
-    unit = _unit(one)
+    factor = one["factor"]
+    jump = (
+        "its spread isn't known"
+        if math.isnan(factor)
+        else f"its spread by a factor of {factor:.3g}{_unit(factor)}"
+    )
     said = {True: ", as its version said", False: " with no new version"}.get(one["declared"], "")
     others = "" if len(found) == 1 else f" So did {', '.join(found['feature'].iloc[1:])}."
     return (
         f"{one['feature']} changed {when}{said}: its median went from {one['median_before']:.3g} to {one['median_after']:.3g}, "
-        f"its spread by a factor of {one['factor']:.3g}{unit} ({among}, false alarm {alpha:.0%}).{others}{aside}"
+        f"{jump} ({among}, false alarm {alpha:.0%}).{others}{aside}"
     )
 
 
-def _unit(one: pd.Series) -> str:
+def _unit(factor: float) -> str:
     """The change of units that a factor looks like, if it is within a few percent of one."""
-    factor = one["factor"]
-    if not factor > 0:
-        return ""
     ways = dict(_UNITS)
     ways |= {1 / known: f"{meaning}, undone" for known, meaning in _UNITS.items()}
     nearest = min(ways, key=lambda known: abs(math.log(factor / known)))

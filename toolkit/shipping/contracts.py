@@ -168,9 +168,19 @@ def schema_contract(
     if not checks and hard.empty:
         raise ValueError(f"columns: got {wanted}; none of them can promise anything")
     table = _table(checks, alpha / max(1, len(checks)), tolerance)
-    broken_rows = hard.assign(broken=True).reindex(columns=["column", "rule", "then", "now", "p", "broken", "rows"])
-    shown = table[["column", "rule", "then", "now", "p", "broken"]].assign(rows=pd.array([pd.NA] * len(table), dtype="Int64"))
-    both = shown if hard.empty else broken_rows if table.empty else pd.concat([broken_rows.astype(shown.dtypes), shown])
+    broken_rows = hard.assign(broken=True).reindex(
+        columns=["column", "rule", "then", "now", "p", "broken", "rows"]
+    )
+    shown = table[["column", "rule", "then", "now", "p", "broken"]].assign(
+        rows=pd.array([pd.NA] * len(table), dtype="Int64")
+    )
+    both = (
+        shown
+        if hard.empty
+        else broken_rows
+        if table.empty
+        else pd.concat([broken_rows.astype(shown.dtypes), shown])
+    )
     worst = table.iloc[0] if len(table) else None
     return Finding(
         math.nan if worst is None else float(worst["move"]),
@@ -241,7 +251,9 @@ def _of_numbers(name: str, old: np.ndarray, new: np.ndarray) -> Iterator[_Check]
 
     middle = n // 2
     j = below(middle)
-    yield _Check(name, "below the old median", middle, n, j, m, _two_sided(betabinom(m, middle + 1, n - middle), j))
+    yield _Check(
+        name, "below the old median", middle, n, j, m, _two_sided(betabinom(m, middle + 1, n - middle), j)
+    )
     first, third = n // 4, n - 1 - n // 4
     j = max(0, below(third) - below(first))
     k = third - first
@@ -284,10 +296,10 @@ def _table(checks: list[_Check], each: float, tolerance: float) -> pd.DataFrame:
 
 
 def _verdict(table: pd.DataFrame, hard: pd.DataFrame, columns: int) -> str:
-    said = [
-        f"{column}: {rule}{'' if pd.isna(rows) else f' (broken by {rows:,} row{'' if rows == 1 else 's'})'}"
-        for column, rule, rows in hard.itertuples(index=False)
-    ]
+    said = []
+    for column, rule, rows in hard.itertuples(index=False):
+        by = "" if pd.isna(rows) else f" (broken by {rows:,} {'row' if rows == 1 else 'rows'})"
+        said.append(f"{column}: {rule}{by}")
     broken = table[table["broken"]] if len(table) else table
     said += [
         f"{row['column']}: {row['rule']} were {row['then']:.1%} of the rows and are {row['now']:.1%}"

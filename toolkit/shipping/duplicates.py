@@ -255,14 +255,18 @@ def _verdict(
         f"{factor:.2f} times what the rows say."
     )
     if conflicting:
-        said += f" {conflicting:,} of them differ from another row of their event, so they are no mere retries."
+        said += (
+            f" {conflicting:,} of them differ from another row of their event, so they are no mere retries."
+        )
     if value is not None:
         if low > 0 or high < 0:
-            said += f" They {'raise' if estimate > 0 else 'lower'} the mean of {value} by {abs(estimate):.3g}."
-        else:
             said += (
-                f" No effect on the mean of {value} shows; up to {max(abs(low), abs(high)):.2g} can't be ruled out."
+                f" They {'raise' if estimate > 0 else 'lower'} the mean of {value} by {abs(estimate):.3g}."
             )
+        else:
+            said += f" No effect on the mean of {value} shows; up to {max(abs(low), abs(high)):.2g} can't be ruled out."
         if units < _FEW_UNITS:
-            said += f" Copies lie in {units} cluster{'s' if units > 1 else ''} only, so the interval is rough."
+            said += (
+                f" Copies lie in {units} cluster{'s' if units > 1 else ''} only, so the interval is rough."
+            )
     return said

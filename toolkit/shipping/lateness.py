@@ -89,7 +89,9 @@ def waiting_cost(
     return delay_price * np.asarray(wait, dtype=float) + 100 * loss_price * gone
 
 
-def best_wait(*, late: float, mean_delay: float, delay_price: float, loss_price: float, width: float = 1.0) -> float:
+def best_wait(
+    *, late: float, mean_delay: float, delay_price: float, loss_price: float, width: float = 1.0
+) -> float:
     """The watermark that costs least: where one more hour costs what the rows of that hour are worth.
 
     Examples
@@ -162,10 +164,14 @@ def lateness_by_wait(
     table = read_columns(rows, "rows", wanted, times=[ts, arrived], numbers=[value] if value else [])
     delay = table[arrived] - table[ts]
     if (delay < pd.Timedelta(0)).any():
-        raise ValueError(f"{arrived}: got {int((delay < pd.Timedelta(0)).sum())} before {ts}; no row comes in before its event")
+        raise ValueError(
+            f"{arrived}: got {int((delay < pd.Timedelta(0)).sum())} before {ts}; no row comes in before its event"
+        )
     old = (table[ts] <= table[arrived].max() - max(delays)).to_numpy()
     if old.sum() < 2:
-        raise ValueError(f"rows: got {int(old.sum())} at least {max(waits, key=pd.Timedelta)} old; there must be two at least")
+        raise ValueError(
+            f"rows: got {int(old.sum())} at least {max(waits, key=pd.Timedelta)} old; there must be two at least"
+        )
     table, delay = table[old], delay[old]
     code = np.arange(len(table)) if cluster is None else several(table[cluster], cluster)
     z, n = float(norm.isf(alpha / 2)), len(table)

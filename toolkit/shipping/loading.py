@@ -144,7 +144,9 @@ def replace_partition(
     frame = read_columns(batch, "batch", [partition], keep=True)
     other = int((frame[partition] != value).sum())
     if other:
-        raise ValueError(f"{partition}: got {other:,} rows of another partition than {value!r}; they would stay at every run")
+        raise ValueError(
+            f"{partition}: got {other:,} rows of another partition than {value!r}; they would stay at every run"
+        )
     with _registered(connection, frame):
         _run(connection, "BEGIN")
         try:
@@ -170,7 +172,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(_run(connection, f"SELECT count(*) FROM {_name(table)}")[0][0])
 
 
-def _run(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def _run(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
     # All of a result is fetched: a connection with an open one refuses what comes next.
     return connection.execute(sql, list(values)).fetchall()
 

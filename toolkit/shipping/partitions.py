@@ -241,7 +241,9 @@ def _residuals(
     try:
         step, cycle = pd.Timedelta(every), pd.Timedelta(season)
     except ValueError:
-        raise ValueError(f"every, season: got {every!r}, {season!r}; they must be periods such as 1h, 7D") from None
+        raise ValueError(
+            f"every, season: got {every!r}, {season!r}; they must be periods such as 1h, 7D"
+        ) from None
     if not step > pd.Timedelta(0) or cycle % step or cycle < step:
         raise ValueError(f"season: got {season!r}; it must be a multiple of every, {every!r}")
     frames = []
@@ -251,7 +253,9 @@ def _residuals(
         if (rows[count] < 0).any():
             raise ValueError(f"{count}: got {rows[count].min()} in {name}; a count isn't negative")
         if (rows[ts] != rows[ts].dt.floor(step)).any():
-            raise ValueError(f"{ts}: got times within a period in {name}; each must be where its period of {every} begins")
+            raise ValueError(
+                f"{ts}: got times within a period in {name}; each must be where its period of {every} begins"
+            )
         end = rows[ts].max() + step
         if name == "current" and until is not None:
             end = _moment(until)
@@ -264,8 +268,12 @@ def _residuals(
         rows["slot"] = ((rows[ts] - pd.Timestamp("2024-01-01", tz="UTC")) % cycle) // step
         frames.append(rows)
     past, now = frames
-    by_slot = past.groupby("slot").agg(usual=("root", "mean"), expected=(count, "mean"), seen=("root", "size"))
-    if by_slot["seen"].min() < 3 or len(by_slot) < cycle // step and not set(now["slot"]) <= set(by_slot.index):
+    by_slot = past.groupby("slot").agg(
+        usual=("root", "mean"), expected=(count, "mean"), seen=("root", "size")
+    )
+    if by_slot["seen"].min() < 3 or (
+        len(by_slot) < cycle // step and not set(now["slot"]) <= set(by_slot.index)
+    ):
         raise ValueError(
             f"reference: got {len(past):,} periods; each kind within {season} must be there three times at least"
         )

@@ -46,7 +46,9 @@ __all__ = [
 ]
 
 
-def redeliver(rows: pd.DataFrame, rate: float, *, y: str | None = None, times: float = 1.0, rng: Any = 0) -> pd.DataFrame:
+def redeliver(
+    rows: pd.DataFrame, rate: float, *, y: str | None = None, times: float = 1.0, rng: Any = 0
+) -> pd.DataFrame:
     """Rows of which some came in twice, as a client that saw no answer sends them again.
 
     Parameters
@@ -175,4 +177,6 @@ def cost_by_wait(*, late: float, mean_delay: float, loss_price: float, hours: in
     wait = np.arange(hours + 1.0)
     both = waiting_cost(wait, late=late, mean_delay=mean_delay, delay_price=1.0, loss_price=loss_price)
     parts = {"both": both, "the delay": wait, "rows left out": both - wait}
-    return pd.concat([pd.DataFrame({"wait": wait, "cost": cost, "part": part}) for part, cost in parts.items()])
+    return pd.concat(
+        [pd.DataFrame({"wait": wait, "cost": cost, "part": part}) for part, cost in parts.items()]
+    )

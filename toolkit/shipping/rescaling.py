@@ -131,7 +131,9 @@ def auc_spread(auc: float, *, rows: int = ROWS, positive: float = POSITIVE) -> f
     return math.sqrt((auc * (1 - auc) + (good - 1) * pairs[0] + (bad - 1) * pairs[1]) / (good * bad))
 
 
-def rows_in_canary(before: float, after: float, *, positive: float = POSITIVE, false_alarm: float = 0.05, power: float = 0.8) -> int:
+def rows_in_canary(
+    before: float, after: float, *, positive: float = POSITIVE, false_alarm: float = 0.05, power: float = 0.8
+) -> int:
     """The rows that a canary takes to tell an AUC from a lower one, beside a control that is much larger.
 
     Parameters
@@ -156,7 +158,9 @@ def rows_in_canary(before: float, after: float, *, positive: float = POSITIVE, f
     return math.ceil(((float(norm.isf(false_alarm)) + float(norm.ppf(power))) * one / (before - after)) ** 2)
 
 
-def canary_exposure(factor: float, *, weight: float, part: float, correlation: float = 0.7) -> dict[str, float]:
+def canary_exposure(
+    factor: float, *, weight: float, part: float, correlation: float = 0.7
+) -> dict[str, float]:
     """What a canary on a part of the traffic costs, and what the same change costs without it.
 
     Parameters
@@ -179,7 +183,9 @@ def canary_exposure(factor: float, *, weight: float, part: float, correlation: f
     True
     """
     share("part", part, open_low=True)
-    before, after = (rescaled_auc(weight, each, correlation=correlation) for each in (1.0, number("factor", factor)))
+    before, after = (
+        rescaled_auc(weight, each, correlation=correlation) for each in (1.0, number("factor", factor))
+    )
     rows = float(rows_in_canary(before, after))
     late = monitor_delay("the AUC", weight=weight, factor=factor)
     return {"rows": rows, "days": rows / (part * ROWS) + LABEL_DAYS, "without": late * ROWS}
@@ -218,7 +224,9 @@ def monitor_delay(monitor: Monitor, *, weight: float, factor: float) -> float:
     )
 
 
-def monitor_path(monitor: Monitor, *, weight: float, factor: float, day: int, days: int = 60, rng: Any = 0) -> pd.DataFrame:
+def monitor_path(
+    monitor: Monitor, *, weight: float, factor: float, day: int, days: int = 60, rng: Any = 0
+) -> pd.DataFrame:
     """A CUSUM of the monitored number, day by day, the feature changing on one of them.
 
     Returns

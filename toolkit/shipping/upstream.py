@@ -28,13 +28,13 @@ from toolkit.world.policies import fit_logistic
 
 __all__ = [
     "MONITORS",
+    "LinearScore",
     "auc_by_factor",
     "auc_spread",
     "canary_exposure",
     "changepoint",
     "clipped_correlation",
     "labelled",
-    "LinearScore",
     "monitor_delay",
     "monitor_path",
     "rescaled_auc",
@@ -55,7 +55,9 @@ def auc_by_factor(weight: float, *, clip: float, factors: Sequence[float]) -> pd
     [0.83, 0.648, 0.829, 0.744]
     """
     arriving = [rescaled_auc(weight, factor) for factor in factors]
-    cut = [float(median_split_auc(0.7 * clipped_correlation(weight, factor, clip=clip))) for factor in factors]
+    cut = [
+        float(median_split_auc(0.7 * clipped_correlation(weight, factor, clip=clip))) for factor in factors
+    ]
     parts = {"as it arrives": arriving, "cut off": cut}
     return pd.concat(
         [pd.DataFrame({"factor": factors, "auc": aucs, "feature": name}) for name, aucs in parts.items()],
@@ -75,7 +77,9 @@ def with_factor(history: pd.DataFrame, feature: str, factor: float, *, since: An
     """
     number("factor", factor)
     if feature not in set(history["feature"]):
-        raise ValueError(f"feature: got {feature!r}; history has {', '.join(map(str, history['feature'].unique()))}")
+        raise ValueError(
+            f"feature: got {feature!r}; history has {', '.join(map(str, history['feature'].unique()))}"
+        )
     later = (history["feature"] == feature) & (history["event_ts"] >= since)
     return history.assign(value=np.where(later, factor * history["value"], history["value"]))
 
