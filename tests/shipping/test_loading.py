@@ -84,7 +84,7 @@ def test_bad_input_is_refused_by_name_value_and_rule(store):
     create(store, "outcomes", OLD, key=["request_id"])
     with pytest.raises(ValueError, match=r"key: got \[\]; it must be a list of one column at least"):
         upsert(store, "outcomes", OLD, key=[])
-    with pytest.raises(ValueError, match="batch: got columns .* it must have item_id"):
+    with pytest.raises(ValueError, match=r"batch: got columns .* it must have item_id"):
         upsert(store, "outcomes", OLD, key=["item_id"])
     with pytest.raises(ValueError, match="request_id: got 3 missing of 3"):
         upsert(store, "outcomes", OLD.assign(request_id=None), key=["request_id"])

@@ -54,7 +54,7 @@ def test_the_feature_that_changed_is_blamed(foobar):
 
 
 def test_the_curve_is_the_closed_form_and_a_cut_off_keeps_more_of_a_blow_up():
-    curve = auc_by_factor(0.2, clip=3.0, factors=[0.1, 1, 100]).pivot(
+    curve = auc_by_factor(0.2, clip=3.0, factors=[0.1, 1, 100]).pivot_table(
         index="factor", columns="feature", values="auc"
     )
     assert curve["as it arrives"].tolist() == pytest.approx(
@@ -69,5 +69,5 @@ def test_bad_input_is_refused_by_name_value_and_rule(foobar):
         with_factor(foobar["feature_history"], "height", 2.0, since=APRIL)
     with pytest.raises(ValueError, match="factor: got nan"):
         with_factor(foobar["feature_history"], "rate_28d", np.nan, since=APRIL)
-    with pytest.raises(ValueError, match="training: got columns .* it must have"):
+    with pytest.raises(ValueError, match=r"training: got columns .* it must have"):
         labelled(foobar["outcomes"], foobar["serving_log"])

@@ -319,7 +319,7 @@ def _record(
         within = one[
             (one["period"] >= periods[first]) & (one["period"] <= periods[min(last + 1, len(periods) - 1)])
         ]
-        declared = within["version"].nunique() > 1
+        declared = bool((within["version"] != within["version"].iloc[0]).any())
     return {
         "feature": split.name,
         "what": split.what,
