@@ -25,17 +25,17 @@ _SIDE, _DAYS = 3, 12
 _NEAR = 0.04
 # Factors that a change of units comes with, and what they mean.
 _UNITS = {
-    100.0: "percent for a share, or cents for the whole",
-    1000.0: "thousandths for the whole",
-    60.0: "seconds for minutes",
-    3600.0: "seconds for hours",
-    24.0: "hours for days",
-    1.8: "Fahrenheit for Celsius",
-    3.2808: "feet for metres",
-    1.6093: "kilometres for miles",
-    2.2046: "pounds for kilograms",
-    math.log(10): "natural logarithms for those to base ten",
-    30 / 7: "a month for a week",
+    100.0: ("percent or cents", "the whole"),
+    1000.0: ("thousandths", "the whole"),
+    60.0: ("seconds", "minutes"),
+    3600.0: ("seconds", "hours"),
+    24.0: ("hours", "days"),
+    1.8: ("Fahrenheit", "Celsius"),
+    3.2808: ("feet", "metres"),
+    1.6093: ("kilometres", "miles"),
+    2.2046: ("pounds", "kilograms"),
+    math.log(10): ("natural logarithms", "logarithms to base ten"),
+    30 / 7: ("a month", "a week"),
 }
 
 
@@ -363,7 +363,7 @@ def _verdict(found: pd.DataFrame, told: pd.DataFrame, periods: int, alpha: float
 
 def _unit(factor: float) -> str:
     """The change of units that a factor looks like, if it is within a few percent of one."""
-    ways = dict(_UNITS)
-    ways |= {1 / known: f"{meaning}, undone" for known, meaning in _UNITS.items()}
+    ways = {known: f"{now} for {before}" for known, (now, before) in _UNITS.items()}
+    ways |= {1 / known: f"{before} for {now}" for known, (now, before) in _UNITS.items()}
     nearest = min(ways, key=lambda known: abs(math.log(factor / known)))
     return f" (like {ways[nearest]})" if abs(math.log(factor / nearest)) < _NEAR else ""
