@@ -16,7 +16,6 @@ EXERCISES = {
         "small ones.",
         (
             Hint(1.1, "That is by how much the rows grew. Each event's weight enters with its square."),
-            Hint(lambda: variance_factor({1: 0.95, 2: 0.05}), "That is for events that are there twice."),
             Hint(
                 1.4, "That is the mean of D squared; the rows already claim less variance, by the mean of D."
             ),

@@ -8,21 +8,21 @@ from toolkit.shipping.rescaling import rescaled_auc, rescaled_correlation
 
 EXERCISES = {
     "fahrenheit": Exercise(
-        "A temperature carries half of the score's variance and arrives in Fahrenheit instead of Celsius. How far does the score "
+        "A temperature carries three tenths of the score's variance and arrives in Fahrenheit instead of Celsius. How far does the score "
         "still correlate with the intended one? To three decimals.",
-        lambda: rescaled_correlation(0.5, 1.8),
+        lambda: rescaled_correlation(0.3, 1.8),
         0.0006,
         "The order hardly changes; a threshold on the score does, for the 32 moves every score.",
         (
             Hint(lambda: rescaled_correlation(0.2, 1.8), "That is for a share of one fifth."),
             Hint(
-                lambda: rescaled_correlation(0.5, 1 / 1.8),
+                lambda: rescaled_correlation(0.3, 1 / 1.8),
                 "That is the change undone: from Fahrenheit to Celsius.",
                 0.0004,
             ),
             Hint(1.0, "Adding 32 changes no order; multiplying one of two parts by 1.8 does."),
             Hint(
-                lambda: rescaled_correlation(0.5, 33.8), "The 32 is added, not multiplied: it moves no order."
+                lambda: rescaled_correlation(0.3, 33.8), "The 32 is added, not multiplied: it moves no order."
             ),
         ),
     ),
