@@ -135,8 +135,8 @@ def coverage_by_events(rate: float, *, base: float, times: float, events: Sequen
     [0.929, 0.95]
     """
     told = [doubled(rate, base=base, times=times, events=each)["covers"] for each in events]
-    raw = pd.DataFrame({"events": events, "covers": told, "interval": "from the rows as they came"})
-    once = pd.DataFrame({"events": events, "covers": 0.95, "interval": "from one row an event"})
+    raw = pd.DataFrame({"events": events, "covers": told, "interval": "all rows"})
+    once = pd.DataFrame({"events": events, "covers": 0.95, "interval": "one row an event"})
     return pd.concat([raw, once], ignore_index=True)
 
 
