@@ -93,7 +93,7 @@ def changepoint(
     >>> metres.loc[metres["event_ts"] >= "2026-03-20", "value"] *= 3.2808
     >>> told = changepoint(metres)
     >>> str(told.table["since"][0])[:10], round(float(told.table["factor"][0]), 1)
-    ('2026-03-20', 3.4)
+    ('2026-03-20', 3.3)
     """
     level(alpha)
     count("replicates", replicates, least=99)
