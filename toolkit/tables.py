@@ -215,15 +215,15 @@ SCHEMA: dict[str, Table] = {
 }
 
 
-def problems(frame: Any, table: str) -> pd.DataFrame:
+def problems(frame: Any, table: str | Table) -> pd.DataFrame:
     """What is wrong with a table, by the schema: one row a broken rule, none for a good table.
 
     Parameters
     ----------
     frame : any frame that Narwhals reads
         Eager or lazy; only counts are fetched from a lazy one.
-    table : str
-        Which of the nine tables it should be.
+    table : str or Table
+        Which of the nine tables it should be, or a schema of one's own.
 
     Returns
     -------
@@ -244,8 +244,8 @@ def problems(frame: Any, table: str) -> pd.DataFrame:
     y: 0 or 1
     request_id, item_id: each at most once
     """
-    schema = _schema(table)
-    lazy = _lazy(frame, table)
+    schema = table if isinstance(table, Table) else _schema(table)
+    lazy = _lazy(frame, schema.name)
     types = lazy.collect_schema()
     found: list[tuple[str, str, int | None]] = []
     checks: dict[str, tuple[str, str, nw.Expr]] = {}
