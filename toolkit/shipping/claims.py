@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,10 @@ def claimed_vs_fresh(
     (0.1, 0.0011)
     """
     level(alpha)
-    means, errors, freedom, table = [], [], [], []
+    means: list[float] = []
+    errors: list[float] = []
+    freedom: list[int] = []
+    table: list[dict[str, Any]] = []
     for name, frame in (("claimed", claimed), ("fresh", fresh)):
         values, units = _values(frame, name, run, baseline, cluster)
         code = several(units, "row_id" if cluster is None else cluster)
@@ -73,7 +77,7 @@ def claimed_vs_fresh(
             {"sample": name, "mean": means[-1], "se": error, "rows": len(values), "clusters": freedom[-1] + 1}
         )
     gap = means[0] - means[1]
-    se = float(np.hypot(*errors))
+    se = math.hypot(*errors)
     if se:
         # Welch's degrees of freedom.
         df = se**4 / sum(error**4 / each for error, each in zip(errors, freedom, strict=True))
@@ -95,7 +99,7 @@ def claimed_vs_fresh(
         unit=f"of {said}",
         se=se,
         p=p,
-        n=sum(int(each["rows"]) for each in table),
+        n=sum(each["rows"] for each in table),
         n_clusters=sum(freedom) + 2,
         alpha=alpha,
         table=pd.DataFrame(table),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from toolkit.rules import count, one_of, share
+from toolkit.rules import count, number, one_of, share
 
 # What stands between the runs and the held-out rows.
 MODES = ("reuse", "ladder", "thresholdout", "fresh")
@@ -37,6 +37,24 @@ def attack_reads(runs: int, rows: int) -> float:
     0.714
     """
     return float(norm.cdf(math.sqrt(2 * count("runs", runs) / (math.pi * count("rows", rows)))))
+
+
+def attack_runs(reads: float, rows: int) -> float:
+    """How many runs the attack must ask about until its vote reads so much.
+
+    Parameters
+    ----------
+    reads : float
+        The vote's accuracy on the holdout, above 1/2 and below 1.
+    rows : int
+
+    Examples
+    --------
+    >>> round(attack_runs(attack_reads(500, 1000), 1000))
+    500
+    """
+    z = norm.ppf(number("reads", reads, above=0.5, below=1))
+    return float(math.pi * count("rows", rows) * z**2 / 2)
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +97,9 @@ def search_claims(
     own, common = _noises(rows, accuracy, correlation)
     draw = np.random.default_rng(rng)
     # The same searches in every mode and at every size: what differs is the guard.
-    luck, shared, later = (draw.normal(size=size) for size in ((_SEARCHES, runs), (_SEARCHES, 1), (_SEARCHES, runs)))
+    luck, shared, later = (
+        draw.normal(size=size) for size in ((_SEARCHES, runs), (_SEARCHES, 1), (_SEARCHES, runs))
+    )
     read = accuracy + common * shared + own * luck
     best = np.maximum.accumulate(read, axis=1)
     if mode == "fresh":

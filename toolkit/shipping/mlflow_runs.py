@@ -149,7 +149,7 @@ def tracker_from_mlflow(runs: Any, *, metric: str, name: str = "tags.mlflow.runN
     return pd.DataFrame(
         {
             "run_id": found[name],
-            "parent_run": found[parent] if parent in found else None,
+            "parent_run": found.get(parent),
             "config_hash": found["params.config_hash"],
             "data_hash": found["params.data_hash"],
             "seed": whole["params.seed"],

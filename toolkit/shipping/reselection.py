@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import chi2
 
 from toolkit.resampling import bootstrap
 
@@ -18,6 +19,10 @@ class Reselected:
     ----------
     optimism : array of shape (replicates,)
         In each repetition, by how much the run that won read too good.
+    noise : array of shape (replicates, runs)
+        By how much each run read too good in each repetition.
+    winner : int
+        The run that won first.
     real : float
         The share of the runs' spread that is a difference of worth rather than luck.
     p : float or None
@@ -25,8 +30,19 @@ class Reselected:
     """
 
     optimism: np.ndarray
+    noise: np.ndarray
+    winner: int
     real: float
     p: float | None
+
+    def ends(self, alpha: float) -> tuple[float, float]:
+        """Between which bounds the first winner's luck lies, whatever the runs are worth.
+
+        It isn't above the luckiest run's. Nor is it below that of the run that is truly best, which
+        nothing chose: had the winner been less lucky than that, it wouldn't have won.
+        """
+        low = np.quantile(self.noise[:, self.winner], alpha / 2)
+        return float(low), float(np.quantile(self.noise.max(axis=1), 1 - alpha / 2))
 
 
 def from_rows(values: np.ndarray, clusters: Any, *, replicates: int, rng: Any) -> Reselected:
@@ -75,8 +91,11 @@ def from_errors(metrics: np.ndarray, errors: np.ndarray, *, replicates: int, rng
     True
     """
     draw = np.random.default_rng(rng)
-    noise, spread = float((errors**2).mean()), float(metrics.var(ddof=1)) if len(metrics) > 1 else 0.0
-    own = min(1.0, spread / noise) if noise else 1.0
+    noise, own = float((errors**2).mean()), 1.0
+    if len(metrics) > 1 and noise:
+        # An upper confidence bound of it: few runs may lie close together by chance.
+        degrees = len(metrics) - 1
+        own = min(1.0, degrees * float(metrics.var(ddof=1)) / chi2.ppf(0.05, degrees) / noise)
     shape = (replicates, len(metrics))
     common = np.sqrt(1 - own) * draw.normal(size=(replicates, 1))
     return _again(metrics, errors * (np.sqrt(own) * draw.normal(size=shape) + common), tested=False)
@@ -85,7 +104,7 @@ def from_errors(metrics: np.ndarray, errors: np.ndarray, *, replicates: int, rng
 def _again(metrics: np.ndarray, noise: np.ndarray, *, tested: bool) -> Reselected:
     runs = len(metrics)
     if runs == 1:
-        return Reselected(noise[:, 0], 1.0, None)
+        return Reselected(noise[:, 0], noise, 0, 1.0, None)
     own = noise - noise.mean(axis=1, keepdims=True)
     luck, spread = float(own.var(axis=0).sum()) / (runs - 1), float(metrics.var(ddof=1))
     real = max(0.0, 1 - luck / spread) if spread else 0.0
@@ -95,4 +114,4 @@ def _again(metrics: np.ndarray, noise: np.ndarray, *, tested: bool) -> Reselecte
     best = (worth + noise).argmax(axis=1)
     lead = metrics.max() - metrics.mean()
     p = (1 + int((own.max(axis=1) >= lead).sum())) / (1 + len(noise)) if tested else None
-    return Reselected(noise[np.arange(len(noise)), best], real, p)
+    return Reselected(noise[np.arange(len(noise)), best], noise, int(metrics.argmax()), real, p)

@@ -13,7 +13,6 @@ import pandas as pd
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import interval
 from toolkit.rules import count, level
 from toolkit.shipping.claims import claimed_vs_fresh
 from toolkit.shipping.mlflow_runs import log_runs, tracker_from_mlflow
@@ -61,8 +60,8 @@ def tracker_audit(
     -------
     Finding
         Estimate: by how much the best run's metric exceeds what it is worth, on average over repeated
-        choices. Its interval is for the luck of this one winner: the metric less its ends is
-        where the truth lies. The p-value, which takes `rows`, is of "all runs are worth the same". The table
+        choices. Its interval is for the luck of this one winner, whatever the runs are worth, so that it
+        holds in more cases than its level says: the metric less its ends is where the truth lies. The p-value, which takes `rows`, is of "all runs are worth the same". The table
         has a row a `data_hash`: runs, configurations, seeds, the best run and its metric, the same corrected.
 
     Raises
@@ -117,14 +116,12 @@ def tracker_audit(
         table.append(_row(name, part, again))
         if audited:
             chosen, luck = table[-1], again
-    low, high = interval(luck.optimism, alpha=alpha)
+    low, high = luck.ends(alpha)
     best, optimism = float(chosen["best_metric"]), float(chosen["optimism"])
     bound = "" if rows is not None or chosen["runs"] == 1 else "at most "
     equal = ""
     if luck.p is not None:
-        equal = (
-            "; they may all be worth the same" if luck.p >= alpha else "; they are not all worth the same"
-        )
+        equal = "; they may all be worth the same" if luck.p >= alpha else "; they are not all worth the same"
     return Finding(
         optimism,
         (low, high),
@@ -135,7 +132,7 @@ def tracker_audit(
         se=float(luck.optimism.std(ddof=1)),
         p=luck.p,
         n=int(runs.loc[runs["data_hash"] == data_hash, "n_holdout"].max()),
-        n_clusters=None if rows is None or cluster is None else int(len(pd.unique(units))),
+        n_clusters=None if rows is None or cluster is None else len(pd.unique(units)),
         alpha=alpha,
         table=pd.DataFrame(table),
         assumptions=(
@@ -188,7 +185,7 @@ def _matrix(rows: Any, runs: pd.DataFrame, cluster: str | None) -> tuple[np.ndar
     """Values by row and run, in the tracker's order of runs, and each row's cluster."""
     columns = ["run_id", "row_id", "value", *([] if cluster is None else [cluster])]
     long = read_columns(rows, "rows", columns, key=["run_id", "row_id"], numbers=["value"])
-    wide = long.pivot(index="row_id", columns="run_id", values="value")
+    wide = long.pivot_table(index="row_id", columns="run_id", values="value", sort=False)
     absent = [run for run in runs["run_id"] if run not in wide.columns]
     if absent:
         raise ValueError(f"rows: got none of {len(absent)} runs, as of {absent[0]!r}; each run needs its own")

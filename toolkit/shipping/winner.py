@@ -81,7 +81,13 @@ def rows_for(optimism: float, runs: int, *, accuracy: float = 0.7, correlation: 
 
 
 def flag_power(
-    runs: int, rows: int, fresh: float, *, accuracy: float = 0.7, correlation: float = 0.0, alpha: float = 0.05
+    runs: int,
+    rows: int,
+    fresh: float,
+    *,
+    accuracy: float = 0.7,
+    correlation: float = 0.0,
+    alpha: float = 0.05,
 ) -> float:
     """How often a test of the winner's claim against fresh rows calls it too good.
 
