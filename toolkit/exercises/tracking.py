@@ -70,10 +70,6 @@ EXERCISES = {
                 lambda: brentq(lambda fresh: flag_power(60, 400, fresh) - 0.75, 50, 500_000),
                 "There three cases of four are seen.",
             ),
-            Hint(
-                lambda: brentq(lambda fresh: flag_power(60, 400, fresh, alpha=0.1) - 0.5, 50, 50_000),
-                "That is for a test at the 10% level.",
-            ),
         ),
     ),
 }
