@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from toolkit.shipping.winner import expected_maximum, flag_power, rows_for, standard_error, winner_reads
+from toolkit.shipping.winner import expected_maximum, flag_power, fresh_rows_for, rows_for, standard_error, winner_reads
 
 
 def test_the_largest_of_two_and_of_three_normals_by_hand():
@@ -49,6 +49,10 @@ def test_the_power_is_what_simulated_searches_have(fresh, correlation):
     assert flag_power(60, 400, fresh, correlation=correlation) == pytest.approx(simulated, abs=0.012)
 
 
+def test_the_fresh_rows_for_a_power_invert_it():
+    assert flag_power(30, 500, fresh_rows_for(0.4, 30, 500)) == pytest.approx(0.4, abs=1e-3)
+
+
 def test_one_run_is_flagged_at_the_level():
     assert flag_power(1, 400, 900, alpha=0.1) == pytest.approx(0.05, abs=1e-6)
 
@@ -62,6 +66,7 @@ def test_one_run_is_flagged_at_the_level():
         (lambda: winner_reads(2, 10, correlation=1.0), r"correlation: got 1.0; it must lie in \[0, 1\)"),
         (lambda: rows_for(0, 10), "optimism: got 0; it must lie above 0"),
         (lambda: flag_power(2, 10, 0), "fresh: got 0; it must lie above 0"),
+        (lambda: fresh_rows_for(0.9, 60, 400), "power: got 0.9; it must lie strictly between"),
         (lambda: flag_power(2, 10, 10, alpha=1), "alpha: got 1; it must lie strictly between 0 and 1"),
     ],
 )

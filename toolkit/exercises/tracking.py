@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from scipy.optimize import brentq
-
 from toolkit.exercises import Exercise, Hint
 from toolkit.shipping.holdout_reuse import attack_runs
-from toolkit.shipping.winner import flag_power, rows_for
+from toolkit.shipping.winner import fresh_rows_for, rows_for
 
 EXERCISES = {
     "rows": Exercise(
@@ -61,13 +59,13 @@ EXERCISES = {
         "The best of sixty equally good runs on 400 rows, right on 70% of them and erring independently, is read on fresh "
         "rows. How many fresh ones does it take until the test says too good in every second case? To the nearest "
         "hundred; `flag_power` has the chance for a number of rows.",
-        lambda: brentq(lambda fresh: flag_power(60, 400, fresh) - 0.5, 50, 50_000),
+        lambda: fresh_rows_for(0.5, 60, 400),
         60,
         "More than twice the rows that chose. The check costs most where it is needed most: with a small holdout.",
         (
             Hint(400, "As many as chose: then one case in three is seen."),
             Hint(
-                lambda: brentq(lambda fresh: flag_power(60, 400, fresh) - 0.75, 50, 500_000),
+                lambda: fresh_rows_for(0.75, 60, 400),
                 "There three cases of four are seen.",
             ),
         ),

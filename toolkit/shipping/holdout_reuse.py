@@ -18,7 +18,7 @@ from toolkit.rules import count, number, one_of, share
 
 # What stands between the runs and the held-out rows.
 MODES = ("reuse", "ladder", "thresholdout", "fresh")
-_SEARCHES, _ATTACKS = 400, 12
+_SEARCHES, _ATTACKS = 1000, 12
 
 
 def attack_reads(runs: int, rows: int) -> float:
@@ -96,10 +96,8 @@ def search_claims(
     one_of("mode", mode, MODES)
     own, common = _noises(rows, accuracy, correlation)
     draw = np.random.default_rng(rng)
-    # The same searches in every mode and at every size: what differs is the guard.
-    luck, shared, later = (
-        draw.normal(size=size) for size in ((_SEARCHES, runs), (_SEARCHES, 1), (_SEARCHES, runs))
-    )
+    # The same searches in every mode and at every size, each with its mirror image: what differs is the guard.
+    luck, shared, later = (_mirrored(draw, width) for width in (runs, 1, runs))
     read = accuracy + common * shared + own * luck
     best = np.maximum.accumulate(read, axis=1)
     if mode == "fresh":
@@ -107,13 +105,12 @@ def search_claims(
     elif mode == "ladder":
         best, _ = _ladder(read, step=math.sqrt(2) * own, opening=-math.inf)
     elif mode == "thresholdout":
-        held = accuracy + common * draw.normal(size=(_SEARCHES, 1)) + own * later
+        held = accuracy + common * _mirrored(draw, 1) + own * later
         best = np.maximum.accumulate(_thresholdout(read, held, rows, draw), axis=1)
     sizes = _sizes(runs)
     return pd.DataFrame({"runs": sizes, "claim": best.mean(axis=0)[np.array(sizes) - 1]})
 
 
-@lru_cache(maxsize=64)
 def attack_path(rows: int, mode: str, *, runs: int = 500, rng: int = 0) -> pd.DataFrame:
     """What the attack's vote claims, by the number of runs that it asked about, on average; its truth is 1/2.
 
@@ -139,36 +136,44 @@ def attack_path(rows: int, mode: str, *, runs: int = 500, rng: int = 0) -> pd.Da
     True
     """
     one_of("mode", mode, MODES)
-    count("rows", rows)
-    sizes = _sizes(runs)
+    return pd.DataFrame({"runs": _sizes(runs), "claim": _attacks(count("rows", rows), runs, rng)[mode]})
+
+
+@lru_cache(maxsize=16)
+def _attacks(rows: int, runs: int, rng: int) -> dict[str, np.ndarray]:
+    """The mean claim by size in every mode: the same attacks under each guard."""
+    at = np.array(_sizes(runs))
     # The more rows, the less one attack differs from the next.
-    claims = np.empty((min(_ATTACKS, max(3, _ATTACKS * 1000 // rows)), len(sizes)))
-    for attack in range(len(claims)):
+    attacks = min(_ATTACKS, max(3, _ATTACKS * 1000 // rows))
+    claims: dict[str, list[np.ndarray]] = {mode: [] for mode in MODES}
+    for attack in range(attacks):
         draw = np.random.default_rng([rng, attack])
-        # 1 where a run is right on a held-out row, -1 where it is wrong.
-        right = 2.0 * draw.integers(0, 2, (runs, rows)) - 1
-        answer = right.mean(axis=1) / 2 + 0.5
-        chosen = right
-        if mode == "thresholdout":
-            chosen = 2.0 * draw.integers(0, 2, (runs, rows)) - 1
-            answer = _thresholdout(chosen.mean(axis=1) / 2 + 0.5, answer, rows, draw)
-        signs = np.where(answer > 0.5, 1.0, -1.0)
-        if mode == "ladder":
-            # The board opens at what guessing is worth; it tells of the runs that moved it, of no others.
-            step = 1 / math.sqrt(2 * rows)
-            board, moved = _ladder(answer[None, :], step=step, opening=0.5)
-            signs = moved[0].astype(float)
-        at = np.array(sizes) - 1
-        reads = _reads(signs, right, at)
-        if mode == "fresh":
-            # Rows that the signs know nothing of.
-            reads = draw.binomial(rows, 0.5, len(sizes)) / rows
-        elif mode == "ladder":
-            reads = np.where(reads > board[0, at] + step, reads, board[0, at])
-        elif mode == "thresholdout":
-            reads = _thresholdout(_reads(signs, chosen, at), reads, rows, draw)
-        claims[attack] = reads
-    return pd.DataFrame({"runs": sizes, "claim": claims.mean(axis=0)})
+        right, chosen = (_guesses(draw, runs, rows) for _ in range(2))
+        answer, train = (each.mean(axis=1, dtype=float) / 2 + 0.5 for each in (right, chosen))
+        claims["reuse"].append(_reads(np.sign(answer - 0.5), right, at))
+        # Rows that the signs know nothing of.
+        claims["fresh"].append(np.full(len(at), 0.5))
+        # The board opens at what guessing is worth; it tells of the runs that moved it, of no others.
+        step = 1 / math.sqrt(2 * rows)
+        board, moved = _ladder(answer[None, :], step=step, opening=0.5)
+        shown, reads = board[0, at - 1], _reads(moved[0].astype(float), right, at)
+        claims["ladder"].append(np.where(reads > shown + step, reads, shown))
+        signs = np.sign(_thresholdout(train, answer, rows, draw) - 0.5)
+        pair = _reads(signs, chosen, at), _reads(signs, right, at)
+        claims["thresholdout"].append(_thresholdout(*pair, rows, draw))
+    return {mode: np.mean(each, axis=0) for mode, each in claims.items()}
+
+
+def _mirrored(draw: np.random.Generator, width: int) -> np.ndarray:
+    """Standard normal numbers, a row a search; the second half are the first one's with the sign turned."""
+    half = draw.normal(size=(_SEARCHES // 2, width))
+    return np.vstack([half, -half])
+
+
+def _guesses(draw: np.random.Generator, runs: int, rows: int) -> np.ndarray:
+    """1 where a run that knows nothing is right on a row, -1 where it is wrong."""
+    bits = np.unpackbits(np.frombuffer(draw.bytes(runs * rows // 8 + 1), dtype=np.uint8), count=runs * rows)
+    return 2 * bits.reshape(runs, rows).astype(np.float32) - 1
 
 
 def _ladder(read: np.ndarray, *, step: float, opening: float) -> tuple[np.ndarray, np.ndarray]:
@@ -191,7 +196,8 @@ def _thresholdout(chosen: np.ndarray, held: np.ndarray, rows: int, draw: np.rand
 
 def _reads(signs: np.ndarray, right: np.ndarray, at: np.ndarray) -> np.ndarray:
     """The share of rows on which the signed vote of the first runs is right; a tie is right in half."""
-    votes = np.cumsum(signs[:, None] * right, axis=0)[at]
+    first = np.arange(len(signs)) < at[:, None]
+    votes = (first * signs).astype(np.float32) @ right
     shares: np.ndarray = (votes > 0).mean(axis=1) + (votes == 0).mean(axis=1) / 2
     return shares
 

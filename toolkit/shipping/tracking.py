@@ -118,16 +118,23 @@ def tracker_audit(
             chosen, luck = table[-1], again
     low, high = luck.ends(alpha)
     best, optimism = float(chosen["best_metric"]), float(chosen["optimism"])
-    bound = "" if rows is not None or chosen["runs"] == 1 else "at most "
-    equal = ""
-    if luck.p is not None:
-        equal = "; they may all be worth the same" if luck.p >= alpha else "; they are not all worth the same"
+    within = f"{best - high:.3f} to {best - low:.3f}"
+    if chosen["runs"] == 1:
+        verdict = f"One run is there, which reads {best:.3f} and is worth {within}; nothing was chosen."
+    else:
+        bound = "" if rows is not None else "at most "
+        equal = ""
+        if luck.p is not None:
+            equal = f"; {'the runs may all be' if luck.p >= alpha else 'the runs are not all'} worth the same"
+        verdict = (
+            f"The best of {chosen['runs']:,} runs on the same held-out rows reads {best:.3f}. Such a winner reads "
+            f"{bound}{optimism:.3f} too good on average: take it for {best - optimism:.3f}. This one is worth "
+            f"{within}{equal}."
+        )
     return Finding(
         optimism,
         (low, high),
-        f"The best of {chosen['runs']:,} runs on the same held-out rows reads {best:.3f}, which is too good by "
-        f"{bound}{optimism:.3f} on average: {best - optimism:.3f}, and {best - high:.3f} to {best - low:.3f} "
-        f"for this one{equal}.",
+        verdict,
         unit="of the metric",
         se=float(luck.optimism.std(ddof=1)),
         p=luck.p,

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from toolkit.rules import count, level, number, share
@@ -127,3 +128,23 @@ def flag_power(
     excess = noise * math.sqrt(1 - shared) * _GRID - limit
     passed = norm.cdf(excess / rest) if rest else (excess > 0).astype(float)
     return float(np.trapezoid(best * passed, _GRID))
+
+
+def fresh_rows_for(power: float, runs: int, rows: int, *, accuracy: float = 0.7) -> float:
+    """The fresh rows with which a winner's claim is called too good so often.
+
+    Raises
+    ------
+    ValueError
+        If `power` isn't above that of two fresh rows and below that of a known truth.
+
+    Examples
+    --------
+    >>> round(fresh_rows_for(0.5, 60, 400))
+    1049
+    """
+    least, most = (flag_power(runs, rows, fresh, accuracy=accuracy) for fresh in (2, math.inf))
+    number("power", power, above=least, below=most)
+    return float(
+        brentq(lambda fresh: flag_power(runs, rows, fresh, accuracy=accuracy) - power, 2, 1e9, xtol=0.1)
+    )
