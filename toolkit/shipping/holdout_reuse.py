@@ -18,7 +18,7 @@ from toolkit.rules import count, number, one_of, share
 
 # What stands between the runs and the held-out rows.
 MODES = ("reuse", "ladder", "thresholdout", "fresh")
-_SEARCHES, _ATTACKS = 1000, 12
+_SEARCHES, _ATTACKS = 600, 8
 
 
 def attack_reads(runs: int, rows: int) -> float:
