@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from toolkit.shipping.winner import expected_maximum, flag_power, fresh_rows_for, rows_for, standard_error, winner_reads
+from toolkit.shipping.winner import (
+    expected_maximum,
+    flag_power,
+    fresh_rows_for,
+    rows_for,
+    standard_error,
+    winner_reads,
+)
 
 
 def test_the_largest_of_two_and_of_three_normals_by_hand():

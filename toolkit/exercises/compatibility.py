@@ -33,7 +33,9 @@ EXERCISES = {
         "Two trainings of one recipe on other data seldom come that near; distillation does.",
         (
             Hint(
-                lambda: brentq(lambda each: negative_flip_rate(0.90, 0.92, correlation=each) - 0.027, 0, 0.85),
+                lambda: brentq(
+                    lambda each: negative_flip_rate(0.90, 0.92, correlation=each) - 0.027, 0, 0.85
+                ),
                 "That breaks 3% of the cases that were right. Asked is 3% of all.",
             ),
             Hint(

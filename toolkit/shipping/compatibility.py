@@ -17,8 +17,9 @@ from scipy.stats import t as student
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.resampling import clustered_error, several
-from toolkit.rules import level
+from toolkit.rules import count, level, share
 from toolkit.shipping.flip_rates import flip_bounds, negative_flip_rate
+from toolkit.shipping.winner import expected_maximum
 
 __all__ = ["flip_bounds", "flips", "negative_flip_rate", "worst_of_equals"]
 
@@ -84,7 +85,9 @@ def flips(
     if segment is not None:
         parts = []
         for name, where in rows.groupby(segment, sort=True).indices.items():
-            parts.append((name, _compared(before[where], after[where], None if units is None else units[where])))
+            parts.append(
+                (name, _compared(before[where], after[where], None if units is None else units[where]))
+            )
         adjusted = _holm([part.p for _, part in parts])
         each = [
             {**part.row(name, alpha / len(parts)), "p": p}
@@ -142,11 +145,12 @@ def worst_of_equals(segments: int, cases: int, broken: float, repaired: float) -
     >>> round(worst_of_equals(50, 200, 0.072, 0.092), 3)
     -0.044
     """
-    from toolkit.shipping.winner import expected_maximum
-
+    share("broken", broken)
+    if share("repaired", repaired) + broken > 1:
+        raise ValueError(f"repaired: got {repaired!r} beside {broken!r} broken; a case is one or the other")
     change = repaired - broken
-    noise = np.sqrt((broken + repaired - change**2) / cases)
-    return float(change - noise * expected_maximum(segments))
+    noise = np.sqrt((broken + repaired - change**2) / count("cases", cases))
+    return float(change - noise * expected_maximum(count("segments", segments)))
 
 
 @dataclass(frozen=True)
@@ -186,18 +190,21 @@ class _Compared:
 
 
 def _compared(before: np.ndarray, after: np.ndarray, units: np.ndarray | None) -> _Compared:
-    broken, repaired = before & ~after, ~before & after
-    shares = (float(each.mean()) for each in (before, after, broken, repaired))
+    n, broken, repaired = len(before), before & ~after, ~before & after
+    shares = {
+        name: float(each.mean())
+        for name, each in {"old": before, "new": after, "broken": broken, "repaired": repaired}.items()
+    }
     if units is None:
-        return _Compared(len(before), *shares, 0.0, np.inf, _mcnemar(int(broken.sum()), int(repaired.sum())))
+        return _Compared(n=n, se=0.0, df=np.inf, p=_mcnemar(int(broken.sum()), int(repaired.sum())), **shares)
     change = repaired.astype(float) - broken
     code = pd.factorize(units)[0]
     if not (code > 0).any():
         # One cluster: nothing says how far another would be from it.
-        return _Compared(len(before), *shares, np.inf, 1, 1.0)
+        return _Compared(n=n, se=np.inf, df=1, p=1.0, **shares)
     se, df = clustered_error((change - change.mean()) / len(change), code), int(code.max())
     p = float(2 * student.sf(abs(change.mean()) / se, df)) if se else float(change.mean() == 0)
-    return _Compared(len(before), *shares, se, df, p)
+    return _Compared(n=n, se=se, df=df, p=p, **shares)
 
 
 def _mcnemar(broken: int, repaired: int) -> float:
@@ -210,25 +217,27 @@ def _mcnemar(broken: int, repaired: int) -> float:
 
 
 def _holm(ps: list[float]) -> list[float]:
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted: list[float] = multipletests(ps, method="holm")[1].tolist()
-    return adjusted
+    # Written out: statsmodels' collects garbage at every call, which takes longer than all the rest.
+    order = np.argsort(ps)
+    stepped = np.maximum.accumulate(np.array(ps)[order] * np.arange(len(ps), 0, -1)).clip(max=1)
+    adjusted = np.empty(len(ps))
+    adjusted[order] = stepped
+    return [float(each) for each in adjusted]
 
 
 def _share(broken: np.ndarray, units: np.ndarray | None, alpha: float) -> tuple[float, float, float]:
     """The interval of the broken share and its standard error: Wilson's, or by clusters."""
     from statsmodels.stats.proportion import proportion_confint
 
-    n, share = len(broken), float(broken.mean())
-    se = float(np.sqrt(share * (1 - share) / n))
+    n, rate = len(broken), float(broken.mean())
+    se = float(np.sqrt(rate * (1 - rate) / n))
     if units is not None:
-        se = clustered_error((broken - share) / n, units)
+        se = clustered_error((broken - rate) / n, units)
     # As many independent cases as would have this standard error.
-    size = share * (1 - share) / se**2 if se else n
-    low, high = proportion_confint(share * size, size, alpha=alpha, method="wilson")
+    size = rate * (1 - rate) / se**2 if se else n
+    low, high = proportion_confint(rate * size, size, alpha=alpha, method="wilson")
     # At 0 and 1 an end is off by rounding.
-    return min(float(low), share), max(float(high), share), se
+    return min(float(low), rate), max(float(high), rate), se
 
 
 def _segments(each: list[dict[str, Any]], segment: str, alpha: float) -> str:

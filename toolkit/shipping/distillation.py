@@ -116,7 +116,8 @@ def update(
     >>> held["broken"] < free["broken"]
     True
     """
-    number("weight", weight, above=-1e-12)
+    if number("weight", weight) < 0:
+        raise ValueError(f"weight: got {weight!r}; it must be a finite number, 0 at least")
     one_of("kind", kind, ["focal", "plain"])
     count("members", members)
     if count("pixels", pixels) > ALL_PIXELS:
@@ -138,8 +139,8 @@ def update(
     # The weighted sum of two squared distances is one distance to their mean, with the weights' sum.
     target = (hot[second] + pull[:, None] * said) / (1 + pull)[:, None]
     new = _fit(image[second], target, 1 + pull, members, pixels, draw)
-    answers = (_say(version, image[tested]).argmax(axis=1) for version in (old, new))
-    return Update(*answers, digit[tested])
+    before, after = (_say(version, image[tested]).argmax(axis=1) for version in (old, new))
+    return Update(before, after, digit[tested])
 
 
 @lru_cache(maxsize=256)
