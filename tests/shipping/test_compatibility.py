@@ -56,7 +56,7 @@ def test_answers_may_be_of_any_kind():
 @pytest.mark.parametrize(("repeats", "cluster"), [(1, None), (3, "user_id")])
 def test_p_is_uniform_and_the_change_is_covered_where_as_many_break_as_are_repaired(repeats, cluster):
     rng = np.random.default_rng(0)
-    found = [flips(simulated(rng, 3000 * repeats, repeats=repeats), cluster=cluster) for _ in range(250)]
+    found = [flips(simulated(rng, 3000 * repeats, repeats=repeats), cluster=cluster) for _ in range(150)]
     assert kstest([each.p for each in found], "uniform").pvalue > 0.01
     held = [each.table["low"].iloc[0] <= 0 <= each.table["high"].iloc[0] for each in found]
     assert 0.92 <= np.mean(held) <= 0.98
