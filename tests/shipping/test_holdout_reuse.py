@@ -48,7 +48,8 @@ def test_thresholdout_stops_the_attack_and_lets_a_search_s_small_luck_pass():
     # 4/sqrt(rows) is many standard errors: luck of choosing is seldom as large.
     assert at(search_claims(1000, "thresholdout"), 100) == pytest.approx(winner_reads(100, 1000), abs=0.003)
     path = attack_path(1000, "thresholdout")
-    assert at(path, 500) == pytest.approx(0.5, abs=0.02)
+    # Over eight attacks; each answer has noise of 1/sqrt(rows).
+    assert at(path, 500) == pytest.approx(0.5, abs=3 / np.sqrt(1000 * 8))
     assert path["claim"].max() < 0.58
 
 

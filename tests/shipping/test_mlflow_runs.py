@@ -18,6 +18,7 @@ TRACKER = pd.DataFrame(
 )
 
 
+@pytest.mark.slow
 def test_what_a_real_store_returns_is_what_was_logged(tmp_path, capfd):
     pytest.importorskip("mlflow", reason="mlflow-skinny isn't installed")
     uri = log_runs(TRACKER, tmp_path, experiment="ranker", metric="accuracy")
