@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ _GLUE = re.compile(r"\{glue:?[a-z]*\}`([^`:]+)[^`]*`")
 _WORDS_OF_A_DEMO, _WORDS_OF_A_CELL = 120, 30
 
 
-@dataclass
+@dataclass(eq=False)
 class Section:
     """A heading of a chapter, and what stands under it before the next."""
 
@@ -44,7 +44,7 @@ class Section:
         return words + _WORDS_OF_A_DEMO * demos + _WORDS_OF_A_CELL * len(self.code)
 
 
-@dataclass
+@dataclass(eq=False)
 class Chapter:
     """A chapter as its notebook tells it; the first section is what stands under its title."""
 
@@ -129,6 +129,7 @@ class Chapter:
         lengths = [40 + len(text.split()) for text in self.solutions]
         return dict(zip(self.exercises, divided(self.exercise_minutes, lengths), strict=True))
 
+    @cached_property
     def imports(self) -> dict[str, tuple[str, str]]:
         """What its code imports from the toolkit: the name used on the page, to module and name."""
         found = {}
@@ -138,13 +139,13 @@ class Chapter:
                     found[each.asname or each.name] = (str(node.module), each.name)
         return found
 
-    def mention(self, pattern: re.Pattern[str], *, code: bool = False) -> str | None:
-        """The heading under which the prose (or the code) first has a pattern; None where it never has."""
-        for part in self.sections:
-            for text in part.code if code else part.prose:
-                if pattern.search(text):
-                    return part.title
-        return None
+    def mentions(self, quoted: re.Pattern[str], called: re.Pattern[str]) -> list[str]:
+        """The headings under which the prose has one pattern, or the code another."""
+        return [
+            part.title
+            for part in self.sections
+            if any(map(quoted.search, part.prose)) or any(map(called.search, part.code))
+        ]
 
     def filled(self, markdown: str) -> str:
         """Markdown of this chapter with the numbers that the page glues, as last committed."""
