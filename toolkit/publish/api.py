@@ -23,15 +23,15 @@ from toolkit.publish.anatomy import Chapter, book
 from toolkit.publish.generated import Generated
 
 PACKAGE = Path(__file__).parents[1]
-# The pages, in their order: what each part holds.
+# The pages, in their order: each part's name, and what it holds.
 PARTS = {
-    "world": "FooBar International and its tables; and the opening story's diagnostics",
-    "general": "infrastructure, distribution mismatch, feedback loops, tight couplings",
-    "features": "time travel, online vs offline, versioning, freshness",
-    "experiments": "A/B testing",
-    "tradeoffs": "noise resiliency against change responsiveness",
-    "shipping": "tracking, pipelines, upstream changes, backtesting, compatibility",
-    "foundations": "what all chapters stand on: findings, tables, frames, charts, demos, exercises",
+    "world": ("The world", "FooBar International and its tables; and the opening story's diagnostics"),
+    "general": ("General issues", "Infrastructure, distribution mismatch, feedback loops, tight couplings"),
+    "features": ("Features", "Time travel, online vs offline, versioning, freshness"),
+    "experiments": ("A/B testing", "Small traffic, hidden shared variables, multiple comparisons"),
+    "tradeoffs": ("Long-term tradeoffs", "Noise resiliency against change responsiveness"),
+    "shipping": ("Shipping practice", "Tracking, pipelines, upstream changes, backtesting, compatibility"),
+    "foundations": ("Foundations", "What all chapters stand on: findings, tables, frames, charts, demos, exercises"),
 }
 PAGE = "book/reference/api/"
 # What only the building of the site, or the command line, calls.
@@ -287,12 +287,50 @@ def entry(name: Name, lesson: Lesson | None) -> list[str]:
 
 def add_places(app: Any, what: str, full: str, _: Any, __: Any, lines: list[str]) -> None:
     """Put an entry's chapter under the first paragraph of its docstring (autodoc-process-docstring)."""
+    lines[:] = without_substitutions(lines)
+    if what in ("property", "attribute"):
+        _AS_WRITTEN[full] = list(lines)
     known = {each.full: each for each in names()}
     if what not in ("function", "class") or full not in known:
         return
     told = " ".join(where(known[full], lessons(book(Path(app.srcdir))).get(full)))
     blank = next((place for place, line in enumerate(lines) if not line.strip()), len(lines))
     lines[blank:blank] = ["", told, ""]
+
+
+# Napoleon takes what stands before a colon in a property's docstring for its type.
+_AS_WRITTEN: dict[str, list[str]] = {}
+
+
+def keep_as_written(app: Any, what: str, full: str, _: Any, __: Any, lines: list[str]) -> None:
+    """Undo what napoleon did to a property's sentence (autodoc-process-docstring, after it)."""
+    if what in ("property", "attribute"):
+        lines[:] = _AS_WRITTEN.pop(full, lines)
+
+
+def short_signature(
+    app: Any, what: str, full: str, _: Any, __: Any, arguments: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """A signature without the type that says nothing (autodoc-process-signature)."""
+    shown = re.sub(r": Any\b(?! \|)(?=[,)]| =)", "", arguments) if arguments else arguments
+    return shown, None if returns == "Any" else returns
+
+
+def without_substitutions(lines: Iterable[str]) -> list[str]:
+    """Docstring lines whose bars stay bars, where reStructuredText would read |z| as a substitution.
+
+    Examples
+    --------
+    >>> without_substitutions(["Whether |z| is large.", ">>> 1 | 2", "3"])
+    ['Whether \\\\|z\\\\| is large.', '>>> 1 | 2', '3']
+    """
+    made, example = [], False
+    for line in lines:
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        pieces = re.split(r"(`[^`]*`)", line)
+        prose = [piece if piece.startswith("`") else piece.replace("|", r"\|") for piece in pieces]
+        made.append(line if example else "".join(prose))
+    return made
 
 
 class ApiPart(SphinxDirective):
@@ -333,19 +371,19 @@ def markdown() -> str:
 
     Examples
     --------
-    >>> "[`toolkit.features.asof`](api/features.md#toolkit.features.asof)" in markdown()
+    >>> "- `toolkit.features.asof`: " in markdown()
     True
     """
     parts: dict[str, dict[str, int]] = {part: defaultdict(int) for part in PARTS}
     for name in names():
         parts[part_of(name.module)][name.module] += 1
     told = []
-    for part, meaning in PARTS.items():
-        told.append(f"## [{part.capitalize()}](api/{part}.md)\n\n{meaning[0].upper()}{meaning[1:]}.")
+    for part, (title, meaning) in PARTS.items():
+        told.append(f"## {title}\n\n{meaning}: [all entries](api/{part}.md).")
         rows = []
         for module in parts[part]:
             first = (ast.get_docstring(tree(module)) or "").split("\n\n")[0].replace("\n", " ")
-            rows.append(f"- [`{module}`](api/{part}.md#{module}): {first}")
+            rows.append(f"- `{module}`: {first}")
         told.append("\n".join(rows))
     return "\n\n".join(told)
 

@@ -148,7 +148,7 @@ def markdown(root: Path) -> str:
     for term in shown(root):
         found = lesson(term, chapters)
         assert found is not None
-        others = [form for form in term.forms[1:] if not _inflected(form, term.name)]
+        others = _other_names(term)
         also = f" Also: {', '.join(others)}." if others else ""
         chapter, heading = found
         told.append(
@@ -157,10 +157,13 @@ def markdown(root: Path) -> str:
     return "````{glossary}\n:sorted:\n\n" + "\n\n".join(told) + "\n````"
 
 
-def _inflected(form: str, name: str) -> bool:
-    """Whether a form is only the name's plural or another spelling."""
-    bare = [re.sub(r"[\s-]+", "", text.lower()).replace("ies", "y").rstrip("s") for text in (form, name)]
-    return bare[0] == bare[1]
+def _other_names(term: Term) -> list[str]:
+    """The forms that begin otherwise than the name and than each other: no plurals, no other spellings."""
+    found = [term.name]
+    for form in term.forms[1:]:
+        if not any(form[:5].lower() == other[:5].lower() for other in found):
+            found.append(form)
+    return found[1:]
 
 
 class Terms(Generated):

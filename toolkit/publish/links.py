@@ -66,7 +66,7 @@ def _to_chapters(app: Any, doctree: nodes.document, page: str) -> None:
             raise ValueError(f"chapter: got {heading!r} in {page}; it must be a heading of {docname}")
         place = (found or headings)[0]
         link = _link(app, page, docname, place["anchorname"].lstrip("#"))
-        link += nodes.Text(title if place is headings[0] else f"{title}: {place.astext()}")
+        link += nodes.Text(title if place is headings[0] else f"{title} › {place.astext()}")
         node.replace_self(link)
 
 

@@ -49,6 +49,8 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_role("chapter", links.chapter_role)
     # Before napoleon turns the sections of a docstring into fields.
     app.connect("autodoc-process-docstring", api.add_places, priority=400)
+    app.connect("autodoc-process-docstring", api.keep_as_written, priority=600)
+    app.connect("autodoc-process-signature", api.short_signature)
     app.connect("env-get-outdated", _generated_again)
     app.connect("doctree-resolved", links.add_links)
     app.connect("config-inited", _configure)
