@@ -98,7 +98,8 @@ class Chapter:
         """The incident with the question to vote on, and the folded answer."""
         text = "\n\n".join(self.sections[0].prose)
         answers = [inner.strip() for name, inner in _FOLDED.findall(text) if name == "Answer"]
-        asked = re.search(r"^\*\*Predict:\*\*.*?(?=<details>|\Z)", text, re.M | re.S)
+        told = _TIME.split(text)[-1]
+        asked = re.search(r"\A.*?^\*\*Predict:\*\*.*?(?=<details>|\Z)", told, re.M | re.S)
         return (asked.group(0).strip() if asked else ""), (answers[0] if answers else "")
 
     def section(self, title: str) -> Section:
