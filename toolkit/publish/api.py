@@ -31,7 +31,10 @@ PARTS = {
     "experiments": ("A/B testing", "Small traffic, hidden shared variables, multiple comparisons"),
     "tradeoffs": ("Long-term tradeoffs", "Noise resiliency against change responsiveness"),
     "shipping": ("Shipping practice", "Tracking, pipelines, upstream changes, backtesting, compatibility"),
-    "foundations": ("Foundations", "What all chapters stand on: findings, tables, frames, charts, demos, exercises"),
+    "foundations": (
+        "Foundations",
+        "What all chapters stand on: findings, tables, frames, charts, demos, exercises",
+    ),
 }
 PAGE = "book/reference/api/"
 # What only the building of the site, or the command line, calls.
@@ -157,7 +160,7 @@ def names() -> tuple[Name, ...]:
     found = []
     for (module, name), also in sorted(handed_on.items(), key=lambda each: each[0][0]):
         node = _node(module, name)
-        kind = {ast.FunctionDef: "function", ast.ClassDef: "class"}.get(type(node), "data")  # type: ignore[arg-type]
+        kind = {ast.FunctionDef: "function", ast.ClassDef: "class"}.get(type(node), "data")
         found.append(Name(module, name, kind, tuple(also)))
     return tuple(found)
 

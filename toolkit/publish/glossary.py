@@ -64,7 +64,9 @@ def terms(text: str) -> list[Term]:
         told = [line.removeprefix(":").strip() for line in rest]
         forms = tuple(form.strip() for form in first.split(";"))
         if not told or not all(line.startswith(":") for line in rest):
-            raise ValueError(f"terms: got {block!r}; a term's line must be followed by ': ' and its definition")
+            raise ValueError(
+                f"terms: got {block!r}; a term's line must be followed by ': ' and its definition"
+            )
         found.append(Term(forms[0], forms, told[0], told[1] if len(told) > 1 else ""))
     forms_seen = [form.lower() for term in found for form in term.forms]
     twice = {form for form in forms_seen if forms_seen.count(form) > 1}
@@ -94,6 +96,7 @@ def of(text: str, of_terms: Sequence[Term]) -> Term:
     )
 
 
+@cache
 def prose_of(markdown: str) -> str:
     """Markdown without code, roles, formulas, links and tags."""
     return _NOT_PROSE.sub(" ", markdown)

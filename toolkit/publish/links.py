@@ -102,6 +102,12 @@ def _known() -> tuple[dict[tuple[str, str], api.Name], dict[str, list[api.Name]]
     return {(each.module, each.name): each for each in api.names()}, by_name
 
 
+@cache
+def _with_entries() -> frozenset[str]:
+    """The modules that have a section: those that only hand names on have none."""
+    return frozenset(each.module for each in api.names())
+
+
 def _within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
     while node.parent is not None:
         node = node.parent
@@ -118,7 +124,7 @@ def _to_names(app: Any, doctree: nodes.document, page: str, chapter: Chapter | N
         name = named(text, chapter)
         if name and name.page in app.env.all_docs:
             link = _link(app, page, name.page, name.full)
-        elif text in api.modules() and api.PAGE + api.part_of(text) in app.env.all_docs:
+        elif text in _with_entries() and api.PAGE + api.part_of(text) in app.env.all_docs:
             link = _link(app, page, api.PAGE + api.part_of(text), text)
         elif text in SCHEMA and DICTIONARY in app.env.all_docs and page != DICTIONARY:
             link = _link(app, page, DICTIONARY, f"table-{text.replace('_', '-')}")

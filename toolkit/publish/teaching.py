@@ -61,7 +61,9 @@ def guide(chapter: Chapter, page: str) -> str:
         asked = "\n".join(f"- {question}" for question in chapter.demo_questions)
         parts.append(f"**Ask before you move a control.**\n\n{asked}")
     if chapter.exercises:
-        parts.append("**Exercises, and what people get wrong.** Each mistake is one that the page recognises; this is its hint.")
+        parts.append(
+            "**Exercises, and what people get wrong.** Each mistake is one that the page recognises; this is its hint."
+        )
         parts += [
             moved(chapter.filled(text), chapter.docname, page) for text in exercise_notes(chapter).values()
         ]
@@ -106,7 +108,9 @@ def discussion(chapter: Chapter) -> list[str]:
         for text in section.prose:
             for paragraph in re.split(r"\n\s*\n", text):
                 if re.match(r"(?:It|They|None of them|Neither) (?:can't|cannot) tell", paragraph):
-                    found.append(f"{paragraph} *Which of these could it be at your company, and who would know?*")
+                    found.append(
+                        f"{paragraph} *Which of these could it be at your company, and who would know?*"
+                    )
     remedy = next((each for each in chapter.sections if each.title.startswith("The remedy")), None)
     if remedy:
         found.append("*The remedy has a price. Who pays it at your company, and who has the gain?*")
@@ -238,7 +242,10 @@ class Guide(Generated):
     def markdown(self) -> str:
         """A section for each chapter of the part."""
         mine = [each for each in self.chapters() if each.part == self.arguments[0]]
-        return "\n\n".join(guide(each, self.env.docname) for each in mine) or "No chapter of this part stands yet."
+        return (
+            "\n\n".join(guide(each, self.env.docname) for each in mine)
+            or "No chapter of this part stands yet."
+        )
 
 
 class Route(Generated):

@@ -56,7 +56,10 @@ def student(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = str
     at_exercises = False
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            if not at_exercises or _CHECK.search(cell.source):
+            names = _CHECK.findall(cell.source)
+            _add_prose(made, _questions(names), chapter, cite)
+            # Among the exercises, any other cell computes a solution's numbers.
+            if names or not at_exercises:
                 made.cells.append(_code(cell))
             continue
         heading = re.findall(r"^## (.*)$", cell.source, re.M)
@@ -85,8 +88,10 @@ def instructor(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = 
     made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
     for cell in notebook.cells:
         if cell.cell_type == "code":
+            names = _CHECK.findall(cell.source)
+            _add_prose(made, _questions(names), chapter, cite)
             made.cells.append(_code(cell))
-            for name in _CHECK.findall(cell.source):
+            for name in names:
                 _add_prose(made, mistakes(name, chapter), chapter, cite)
         else:
             opened = _FOLDED.sub(lambda match: f"**{match.group(1)}.** {match.group(2)}", cell.source)
@@ -107,6 +112,10 @@ def mistakes(name: str, chapter: Chapter) -> str:
     ]
     told += [f"- {value:.6g}: {text}" for value, _, text in exercise.wrong_answers()]
     return "\n".join([told[0], "", *told[1:]])
+
+
+def _questions(names: list[str]) -> str:
+    return "\n\n".join(f"**Exercise.** {exercises._find(name).question}" for name in names)
 
 
 def _code(cell: Any) -> Any:
