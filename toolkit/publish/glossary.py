@@ -115,12 +115,12 @@ def uses(term: Term, chapter: Chapter) -> list[str]:
 def lesson(term: Term, chapters: Sequence[Chapter]) -> tuple[Chapter, str] | None:
     """The chapter that teaches a term, with the heading: the named one, or else the first that uses it."""
     named = [each for each in chapters if each.docname == f"book/{term.chapter}"]
-    for chapter in (*named, *chapters):
+    for chapter in named or chapters:
         found = uses(term, chapter)
-        if found:
+        if found or named:
             ends = ("Exercises", "Monday morning")
             return chapter, next((title for title in found if title not in ends), chapter.title)
-    return (named[0], named[0].title) if named else None
+    return None
 
 
 def shown(root: Path) -> list[Term]:
