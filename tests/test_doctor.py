@@ -117,7 +117,10 @@ def test_no_kernel(monkeypatch):
 
 @pytest.mark.parametrize(
     ("specs", "found"),
-    [({}, "there is none named python3"), ({"python3": ""}, "python3 starts another Python, /other/bin/python")],
+    [
+        ({}, "there is none named python3"),
+        ({"python3": ""}, "python3 starts another Python, /other/bin/python"),
+    ],
 )
 def test_no_kernel_of_this_python(monkeypatch, tmp_path, specs, found):
     from jupyter_client.kernelspec import KernelSpecManager
@@ -178,7 +181,9 @@ def test_help_says_what_is_checked(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["doctor", "--help"])
     assert stopped.value.code == 0
-    assert "Each failure is printed with the command that mends it" in " ".join(capsys.readouterr().out.split())
+    assert "Each failure is printed with the command that mends it" in " ".join(
+        capsys.readouterr().out.split()
+    )
     with pytest.raises(SystemExit) as stopped:
         main([])
     assert stopped.value.code == 2

@@ -31,7 +31,9 @@ def test_every_shown_term_leads_to_a_heading_of_a_chapter():
         chapter, heading = glossary.lesson(term, CHAPTERS)
         assert chapter.section(heading)
         if term.chapter and any(each.docname == f"book/{term.chapter}" for each in CHAPTERS):
-            assert chapter.docname == f"book/{term.chapter}", f"{term.name} isn't in the chapter that it names"
+            assert chapter.docname == f"book/{term.chapter}", (
+                f"{term.name} isn't in the chapter that it names"
+            )
         assert f"{{chapter}}`{chapter.docname}#{heading}`" in told
 
 

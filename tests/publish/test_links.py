@@ -32,9 +32,7 @@ def page():
     documents = {page: None for page in (glossary.PAGE, links.DICTIONARY)}
     documents |= {f"{api.PAGE}{part}": None for part in api.PARTS}
     builder = SimpleNamespace(format="html", get_relative_uri=lambda here, there: f"{there}.html")
-    app = SimpleNamespace(
-        builder=builder, srcdir=str(ROOT), env=SimpleNamespace(all_docs=documents, tocs={})
-    )
+    app = SimpleNamespace(builder=builder, srcdir=str(ROOT), env=SimpleNamespace(all_docs=documents, tocs={}))
     tree = publish_doctree(TEXT, settings_overrides={"doctitle_xform": False})
     links.add_links(app, tree, "book/features/time_travel")
     return tree

@@ -68,9 +68,7 @@ def test_an_instructor_s_notebook_has_every_answer_mistake_and_minute():
 def test_both_keep_the_code_that_is_left_in_order(chapter):
     code = [cell.source for cell in source(chapter).cells if cell.cell_type == "code"]
     left = [
-        cell.source
-        for cell in workshop.student(source(chapter), chapter).cells
-        if cell.cell_type == "code"
+        cell.source for cell in workshop.student(source(chapter), chapter).cells if cell.cell_type == "code"
     ]
     assert left == [each for each in code if each in left]
     assert {name for name in chapter.exercises} == set(re.findall(r'check\("([^"]+)"', "\n".join(left)))

@@ -34,10 +34,14 @@ class Term:
 
     @property
     def anchor(self) -> str:
-        """Its entry's id on the page, as Sphinx makes it."""
-        from docutils.nodes import make_id
+        """Its entry's id on the page, as Sphinx makes it: capitals stay.
 
-        return make_id(f"term-{self.name}")
+        Examples
+        --------
+        >>> Term("A/B test", ("A/B test",), "").anchor
+        'term-A-B-test'
+        """
+        return re.sub(r"[^a-zA-Z0-9._]+", "-", f"term-{self.name}").strip("-")
 
     @property
     def plain(self) -> str:

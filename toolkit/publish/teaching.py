@@ -91,7 +91,7 @@ def exercise_notes(chapter: Chapter) -> dict[str, str]:
     for name, solution in zip(chapter.exercises, chapter.solutions, strict=True):
         exercise = exercises._find(name)
         mistakes = "\n".join(
-            f"- {hint.text}" if callable(hint.value) else f"- Who says {hint.value:g}: {hint.text}"
+            f"- {hint.text}" if callable(hint.value) else f"- Who says {hint.value:.4g}: {hint.text}"
             for hint in exercise.hints
         )
         answer = folded("Answer", f"{solution}\n\n{exercise.explanation}")
@@ -208,7 +208,7 @@ def route_table(name: str, route: str, chapters: Sequence[Chapter]) -> str:
             label = step.what
         rows.append(f"{clock // 60}:{clock % 60:02} | {label} | {step.minutes}")
         clock += step.minutes
-    rows.append(f" | **Together** | **{total}**")
+    rows.append(f"| | **Together** | **{total}** |")
     return "\n".join(["from | what | minutes", "---: | --- | ---:", *rows])
 
 
@@ -217,7 +217,11 @@ def _named(chapter: Chapter, what: str) -> list[str]:
     found = []
     for each in map(str.strip, what.split(";")):
         found.append(
-            f"exercise `{each}`" if each in exercise else "its opening" if each == "title" else f"*{each}*"
+            f"exercise `{each.split('/')[-1]}`"
+            if each in exercise
+            else "its opening"
+            if each == "title"
+            else f"*{each}*"
         )
     return found
 
