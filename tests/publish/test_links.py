@@ -29,7 +29,7 @@ A lift.
 @pytest.fixture
 def page():
     """A chapter's doctree after it got its links."""
-    documents = {page: None for page in (glossary.PAGE, links.DICTIONARY)}
+    documents = dict.fromkeys((glossary.PAGE, links.DICTIONARY))
     documents |= {f"{api.PAGE}{part}": None for part in api.PARTS}
     builder = SimpleNamespace(format="html", get_relative_uri=lambda here, there: f"{there}.html")
     app = SimpleNamespace(builder=builder, srcdir=str(ROOT), env=SimpleNamespace(all_docs=documents, tocs={}))

@@ -71,7 +71,7 @@ def test_both_keep_the_code_that_is_left_in_order(chapter):
         cell.source for cell in workshop.student(source(chapter), chapter).cells if cell.cell_type == "code"
     ]
     assert left == [each for each in code if each in left]
-    assert {name for name in chapter.exercises} == set(re.findall(r'check\("([^"]+)"', "\n".join(left)))
+    assert set(chapter.exercises) == set(re.findall(r'check\("([^"]+)"', "\n".join(left)))
 
 
 @pytest.fixture(scope="module")

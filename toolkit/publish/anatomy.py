@@ -216,10 +216,15 @@ def _read(path: Path, docname: str, _: int) -> Chapter:
     return read_chapter(path, docname)
 
 
+@cache
+def _paths(root: Path, _: int) -> list[Path]:
+    return chapters(root)
+
+
 def book(root: Path) -> list[Chapter]:
     """The chapters under a folder, in the order of its table of contents."""
     found = []
-    for path in chapters(root):
+    for path in _paths(root, (root / "_toc.yml").stat().st_mtime_ns):
         docname = path.relative_to(root).with_suffix("").as_posix()
         found.append(_read(path, docname, path.stat().st_mtime_ns))
     return found

@@ -75,6 +75,8 @@ def _generated_again(app: Any, env: Any, added: set[str], changed: set[str], rem
     """The pages that tell of all chapters, whenever the set of chapters or one of them has changed."""
     if not added | changed | removed:
         return []
+    if glossary.PAGE in added | changed or added | removed:
+        return list(env.found_docs)  # which terms and names a page links to may be others now
     return [page for page in env.found_docs if page.startswith(("book/reference/", "book/teaching/"))]
 
 
