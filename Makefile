@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab test unit check outputs bench lock clean
+.PHONY: help book lab test unit check outputs bench workshop lock clean
 
 help: ## this list
 	@echo "Usage: make <target>"
@@ -36,6 +36,9 @@ outputs: $(READY) ## execute every chapter and rewrite its outputs to the normal
 
 bench: $(READY) ## measure the budgets and print them as a table
 	$(BIN)/python -m benchmarks
+
+workshop: $(READY) ## write student and instructor notebooks into _build/workshop
+	$(BIN)/python -m toolkit.publish.workshop
 
 lock: ## renew requirements.txt from pyproject.toml
 	$(PYTHON) -m venv _build/lock

@@ -15,6 +15,7 @@ _SUBMODULES = (
     "auc",
     "charts",
     "data",
+    "doctor",
     "exercises",
     "experiments",
     "explore",

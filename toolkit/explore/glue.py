@@ -12,8 +12,8 @@ _MIME = "application/papermill.record/text/plain"
 def glue(**numbers: object) -> None:
     """Hand computed numbers, already formatted, to the prose of this page.
 
-    The prose inserts `glue(rate="14.2%")` with ``{glue:text}`rate` ``. In a notebook the numbers
-    are printed under the cell.
+    The prose inserts `glue(rate="14.2%")` with MyST's role `{glue:text}`, followed by the name between
+    backticks. In a notebook the numbers are printed under the cell.
 
     Raises
     ------

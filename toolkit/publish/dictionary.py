@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
-
+from toolkit.publish.generated import Generated
 from toolkit.tables import SCHEMA, data_dictionary
 
 
@@ -37,15 +33,9 @@ def markdown() -> str:
     return "\n\n".join(parts)
 
 
-class DataDictionary(SphinxDirective):
+class DataDictionary(Generated):
     """Put the nine tables' columns where it stands."""
 
-    def run(self) -> list[Any]:
-        """The page's sections."""
-        from docutils import nodes
-
-        holder = nodes.section()
-        holder.document = self.state.document
-        lines = StringList(markdown().splitlines(), source="toolkit.tables")
-        self.state.nested_parse(lines, 0, holder, match_titles=True)
-        return holder.children
+    def markdown(self) -> str:
+        """The nine tables."""
+        return markdown()

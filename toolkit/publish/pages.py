@@ -49,6 +49,11 @@ def _mend_roles(soup: BeautifulSoup) -> None:
         chapter = toggle.find_parent("li")
         link = chapter.find("a") if chapter else None
         toggle["aria-label"] = f"Sections of {link.get_text(strip=True)}" if link else "Sections"
+    for parameters in soup.select("dt.sig dl"):
+        # A signature of several lines, which Sphinx writes as a list of definitions without terms.
+        parameters.name, parameters["class"] = "div", "sig-parameters"
+        for line in parameters.find_all("dd"):
+            line.name = "div"
     for head in soup.select("thead th"):
         if not head.get_text(strip=True):
             head.name = "td"  # the corner of a table is no header of anything

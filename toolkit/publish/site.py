@@ -1,7 +1,8 @@
 """What does Sphinx have to do differently for pages that load nothing from another host?
 
 A Sphinx extension: formulas as MathML, the demos' scripts and styles, and a last pass over each
-page (`toolkit.publish.pages`).
+page (`toolkit.publish.pages`). And what is made from code and chapters: reference and glossary, the
+teachers' pages, the links to them (`toolkit.publish.links`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,23 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from toolkit.publish import dictionary, fonts, mathematics, pages
+from toolkit.publish import api, dictionary, fonts, glossary, links, mathematics, pages, teaching
 
 _STYLES = {"explore.css": "toolkit.explore", "site.css": "toolkit.publish"}
 _SCRIPTS = {"explore.js": "toolkit.explore", "exercise.js": "toolkit.exercises"}
+# Docstrings in numpydoc's form; their types are words for readers, not names of classes.
+_DOCSTRINGS = {
+    "default_role": "literal",
+    "add_module_names": False,
+    "autodoc_preserve_defaults": True,
+    "autodoc_typehints_format": "short",
+    "maximum_signature_line_length": 60,
+    "napoleon_google_docstring": False,
+    "napoleon_use_param": False,
+    "napoleon_use_rtype": False,
+    "nitpick_ignore_regex": [("py:.*", ".*")],
+    "toc_object_entries": False,
+}
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -26,7 +40,22 @@ def setup(app: Any) -> dict[str, Any]:
     )
     # Jupyter Book sets it even where the extension that reads it is left out, and would warn.
     app.add_config_value("comments_config", {}, "html")
+    for extension in ("sphinx.ext.autodoc", "sphinx.ext.napoleon"):
+        app.setup_extension(extension)
     app.add_directive("data-dictionary", dictionary.DataDictionary)
+    app.add_directive("api", api.ApiPart)
+    app.add_directive("api-index", api.ApiIndex)
+    app.add_directive("terms", glossary.Terms)
+    app.add_directive("teaching-overview", teaching.Overview)
+    app.add_directive("guide", teaching.Guide)
+    app.add_directive("route", teaching.Route)
+    app.add_role("chapter", links.chapter_role)
+    # Before napoleon turns the sections of a docstring into fields.
+    app.connect("autodoc-process-docstring", api.add_places, priority=400)
+    app.connect("autodoc-process-docstring", api.keep_as_written, priority=600)
+    app.connect("autodoc-process-signature", api.short_signature)
+    app.connect("env-get-outdated", _generated_again)
+    app.connect("doctree-resolved", links.add_links)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _add_static_files)
     app.connect("html-page-context", _add_scripts)
@@ -38,6 +67,17 @@ def _configure(app: Any, config: Any) -> None:
     config.html_math_renderer = "mathml"
     # The theme reports an error on every page until a default mode is set.
     config.html_context = {**config.html_context, "default_mode": "auto"}
+    for name, value in _DOCSTRINGS.items():
+        setattr(config, name, value)
+
+
+def _generated_again(app: Any, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    """The pages that tell of all chapters, whenever the set of chapters or one of them has changed."""
+    if not added | changed | removed:
+        return []
+    if glossary.PAGE in added | changed or added | removed:
+        return list(env.found_docs)  # which terms and names a page links to may be others now
+    return [page for page in env.found_docs if page.startswith(("book/reference/", "book/teaching/"))]
 
 
 def _add_static_files(app: Any) -> None:

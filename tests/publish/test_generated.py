@@ -1,0 +1,21 @@
+"""Pages that code writes: each has its directive, and every chapter is told of."""
+
+from conftest import ROOT
+
+from toolkit.publish import api, dictionary, teaching
+from toolkit.publish.anatomy import book
+from toolkit.publish.generated import Generated
+from toolkit.tables import SCHEMA
+
+
+def test_every_generated_part_writes_its_own_markdown():
+    for kind in (api.ApiIndex, dictionary.DataDictionary, teaching.Guide, teaching.Overview, teaching.Route):
+        assert issubclass(kind, Generated)
+        assert kind.markdown is not Generated.markdown
+
+
+def test_what_is_generated_names_every_table_module_and_chapter():
+    told = dictionary.markdown() + api.markdown() + teaching.overview(book(ROOT))
+    entries = {each.module for each in api.names()}
+    for name in (*SCHEMA, *entries, *(each.docname for each in book(ROOT))):
+        assert name in told, name
