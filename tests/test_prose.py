@@ -121,6 +121,7 @@ def test_every_cited_work_is_in_the_bibliography(path):
 def test_a_chapter_has_a_prediction_demos_exercises_a_list_for_monday_and_its_sources(path):
     prose, code = "\n\n".join(cells(path, "markdown")), "\n".join(cells(path, "code"))
     assert prose.startswith("# ")
+    assert len(re.findall(r"^# ", prose, re.M)) == 1, "one title"
     assert "**Predict:**" in prose
     assert re.search(
         r"^\*After this (chapter|section) you can .*\d+ minutes, exercises \d+\.\*$", prose, re.M
