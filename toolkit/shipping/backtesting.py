@@ -100,11 +100,12 @@ def split_gap(
     most = len(told) * 4 // 5
     values, sizes = [], []
     for train, test in splits:
-        rolling, halves = told.fitted(train), told.parts(2, draw, test)
-        read = np.empty((2, 3))
-        for half in range(2):
+        rolling = told.fitted(train)
+        # A set that is all of one group can't be halved.
+        halves = [part for part in told.parts(2, draw, test) if len(part)]
+        read = np.empty((len(halves), 3))
+        for half, here in enumerate(halves):
             # Its other half is among the rows that may be drawn: a random split has neighbours on both sides.
-            here = test[halves == half]
             free = draw.permutation(told.without(here))
             if len(free) < len(train):
                 raise ValueError(
@@ -114,7 +115,7 @@ def split_gap(
             models = (told.fitted(free[:most]), told.fitted(free[: len(train)]), rolling)
             # Each model's own metric: predictions of several, pooled, would rank worse than those of one.
             read[half] = [told.value(here, model(here)) for model in models]
-        values.append(read.mean(0))
+        values.append(np.average(read, axis=0, weights=[len(part) for part in halves]))
     read = np.array(values)
     better = 1 if metric == "AUC" else -1
     flatters = better * (read - read[:, 2:])

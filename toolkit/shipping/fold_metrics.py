@@ -81,12 +81,12 @@ class Rows:
         off = np.abs(predicted - y)
         return float((off**2 if self.metric == "squared error" else off).mean())
 
-    def parts(self, n: int, draw: np.random.Generator, places: np.ndarray | None = None) -> np.ndarray:
-        """Which of so many parts of about equal size each row is in, at random; whole groups where there are some."""
-        of = np.arange(len(self)) if places is None else places
-        units = of if self.groups is None else self.groups[of]
+    def parts(self, n: int, draw: np.random.Generator, places: np.ndarray) -> list[np.ndarray]:
+        """Places in so many parts of about equal size, at random; groups stay whole, and may leave a part empty."""
+        units = places if self.groups is None else self.groups[places]
         code, names = pd.factorize(units)
-        return np.asarray(draw.permutation(np.arange(len(names)) % n)[code])
+        of = draw.permutation(np.arange(len(names)) % n)[code]
+        return [places[of == part] for part in range(n)]
 
     def without(self, test: np.ndarray) -> np.ndarray:
         """The places of all other rows, and of no group that is in these."""
