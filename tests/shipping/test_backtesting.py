@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy.signal import lfilter
-from scipy.stats import kstest
+from scipy.stats import kstest, ttest_1samp
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression
@@ -103,6 +103,26 @@ def test_the_intervals_of_the_embargo_s_price_hold_too():
     assert hold(rest, 0)
 
 
+def test_the_interval_is_students_over_blocks_of_successive_sets_with_as_many_rows_to_train_on():
+    n, gap = 80, 7
+    y = levels(n, 0.3, rng=3)[1][:, 0]
+    rows = pd.DataFrame({"ts": np.arange(n), "x": 0.0, "y": y})
+    told = embargo_curve(
+        rows, DummyRegressor(), features=["x"], gaps=[0, gap], n_splits=8, blocks=4, alpha=0.1
+    )
+    # Sets of five rows from the fortieth on; the mean of as many rows, the newest or those before the gap.
+    loss = [
+        [((y[b : b + 5] - y[low : low + b - gap].mean()) ** 2).mean() for low in (gap, 0)]
+        for b in range(40, 80, 5)
+    ]
+    np.testing.assert_allclose(told.table["squared error"], np.mean(loss, axis=0))
+    expected = ttest_1samp(np.diff(loss).reshape(4, 2).mean(1), 0)
+    interval = expected.confidence_interval(0.9)
+    assert told.p == pytest.approx(expected.pvalue)
+    assert told.ci == pytest.approx((interval.low, interval.high))
+    assert told.estimate / told.se == pytest.approx(expected.statistic)
+
+
 class Filter(BaseEstimator):
     """The best prediction of a local level from what it was fitted on: the newest mean, decayed by the gain."""
 
@@ -144,6 +164,13 @@ def test_the_table_splits_the_flattery_in_what_is_known_and_how_many_rows():
     assert split_gap(panel(1, kept=0), TwoNearest(), **of_place).verdict.startswith("No flattery shown")
 
 
+def test_a_halved_set_counts_each_of_its_rows_once():
+    # Sets of seven rows, halved into three and four: the rolling origin's own is that of whole sets.
+    halved = split_gap(still(2), Line(), **of_line).table["squared error"].iloc[2]
+    whole = embargo_curve(still(2), Line(), **of_line, gaps=[0, 0]).table["squared error"].iloc[0]
+    assert halved == pytest.approx(whole)
+
+
 @pytest.mark.parametrize("metric", ["squared error", "absolute error", "log loss", "AUC"])
 def test_a_constant_is_flattered_by_no_metric_and_auc_counts_upwards(metric):
     rows = still(2)
@@ -160,10 +187,14 @@ def test_a_constant_is_flattered_by_no_metric_and_auc_counts_upwards(metric):
     assert told.p is None
     panel_rows = panel(3)
     panel_rows["y"] = (panel_rows["y"] > 0).astype(int)
-    if metric == "AUC":
-        told = split_gap(panel_rows, TwoNearest(), **of_place, metric=metric)
-        assert told.estimate > 0
-        assert told.table["AUC"].iloc[1] > told.table["AUC"].iloc[2]
+    told = split_gap(panel_rows, TwoNearest(), **of_place, metric=metric, n_splits=10)
+    assert told.estimate > 0
+    random, rolling = told.table[metric].iloc[1:]
+    assert random > rolling if metric == "AUC" else random < rolling
+    price = embargo_curve(panel_rows, TwoNearest(), **of_place, metric=metric, gaps=[0, 3], n_splits=10)
+    none, late = price.table[metric]
+    assert price.estimate == pytest.approx(none - late if metric == "AUC" else late - none)
+    assert price.estimate > 0
 
 
 def users(seed, n=900):
