@@ -116,6 +116,13 @@ def test_short_and_unsigned_numbers_do_not_wrap_where_an_embargo_is_taken_off(dt
         list(RollingOriginSplit(2, ts=np.arange(12, dtype=dtype), test_size=3, embargo=300).split(N))
 
 
+def test_instants_of_two_zones_are_compared_as_instants():
+    ts = pd.Series(TIMES).dt.tz_localize("UTC")
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        cv = RollingOriginSplit(2, ts=ts, label_ts=ts.dt.tz_convert(zone))
+        np.testing.assert_equal(list(cv.split(N)), list(RollingOriginSplit(2).split(N)))
+
+
 def test_a_numpy_duration_is_a_duration_and_no_number_of_rows():
     two = np.timedelta64(2, "D")
     told = RollingOriginSplit(2, ts=TIMES, test_size=two, embargo=two, max_train_size=two).split(N)

@@ -49,10 +49,9 @@ class Rows:
                 kind = type(self.model).__name__
                 raise ValueError(f"model: got {kind} without `predict_proba`; {self.metric} needs chances")
             return lambda test: model.decision_function(self.features[test])
-        one = list(model.classes_).index(1) if 1 in model.classes_ else None
-        return lambda test: (
-            np.zeros(len(test)) if one is None else model.predict_proba(self.features[test])[:, one]
-        )
+        if 1 not in model.classes_:
+            return lambda test: np.zeros(len(test))
+        return lambda test: model.predict_proba(self.features[test])[:, -1]
 
     def value(self, test: np.ndarray, predicted: np.ndarray) -> float:
         """The metric of predictions on some rows; refused where one isn't a finite number, or there is not one each."""
