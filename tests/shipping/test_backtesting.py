@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy.signal import lfilter
-from scipy.stats import kstest
+from scipy.stats import kstest, ttest_1samp
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression
@@ -103,6 +103,26 @@ def test_the_intervals_of_the_embargo_s_price_hold_too():
     assert hold(rest, 0)
 
 
+def test_the_interval_is_students_over_blocks_of_successive_sets_with_as_many_rows_to_train_on():
+    n, gap = 80, 7
+    y = levels(n, 0.3, rng=3)[1][:, 0]
+    rows = pd.DataFrame({"ts": np.arange(n), "x": 0.0, "y": y})
+    told = embargo_curve(
+        rows, DummyRegressor(), features=["x"], gaps=[0, gap], n_splits=8, blocks=4, alpha=0.1
+    )
+    # Sets of five rows from the fortieth on; the mean of as many rows, the newest or those before the gap.
+    loss = [
+        [((y[b : b + 5] - y[low : low + b - gap].mean()) ** 2).mean() for low in (gap, 0)]
+        for b in range(40, 80, 5)
+    ]
+    np.testing.assert_allclose(told.table["squared error"], np.mean(loss, axis=0))
+    expected = ttest_1samp(np.diff(loss).reshape(4, 2).mean(1), 0)
+    interval = expected.confidence_interval(0.9)
+    assert told.p == pytest.approx(expected.pvalue)
+    assert told.ci == pytest.approx((interval.low, interval.high))
+    assert told.estimate / told.se == pytest.approx(expected.statistic)
+
+
 class Filter(BaseEstimator):
     """The best prediction of a local level from what it was fitted on: the newest mean, decayed by the gain."""
 
@@ -144,6 +164,13 @@ def test_the_table_splits_the_flattery_in_what_is_known_and_how_many_rows():
     assert split_gap(panel(1, kept=0), TwoNearest(), **of_place).verdict.startswith("No flattery shown")
 
 
+def test_a_halved_set_counts_each_of_its_rows_once():
+    # Sets of seven rows, halved into three and four: the rolling origin's own is that of whole sets.
+    halved = split_gap(still(2), Line(), **of_line).table["squared error"].iloc[2]
+    whole = embargo_curve(still(2), Line(), **of_line, gaps=[0, 0]).table["squared error"].iloc[0]
+    assert halved == pytest.approx(whole)
+
+
 @pytest.mark.parametrize("metric", ["squared error", "absolute error", "log loss", "AUC"])
 def test_a_constant_is_flattered_by_no_metric_and_auc_counts_upwards(metric):
     rows = still(2)
@@ -160,54 +187,90 @@ def test_a_constant_is_flattered_by_no_metric_and_auc_counts_upwards(metric):
     assert told.p is None
     panel_rows = panel(3)
     panel_rows["y"] = (panel_rows["y"] > 0).astype(int)
-    if metric == "AUC":
-        told = split_gap(panel_rows, TwoNearest(), **of_place, metric=metric)
-        assert told.estimate > 0
-        assert told.table["AUC"].iloc[1] > told.table["AUC"].iloc[2]
+    told = split_gap(panel_rows, TwoNearest(), **of_place, metric=metric, n_splits=10)
+    assert told.estimate > 0
+    random, rolling = told.table[metric].iloc[1:]
+    assert random > rolling if metric == "AUC" else random < rolling
+    price = embargo_curve(panel_rows, TwoNearest(), **of_place, metric=metric, gaps=[0, 3], n_splits=10)
+    none, late = price.table[metric]
+    assert price.estimate == pytest.approx(none - late if metric == "AUC" else late - none)
+    assert price.estimate > 0
+
+
+def users(seed, n=900):
+    """Nothing moves; a user's three rows share a label that only the user tells, and come within a while."""
+    user = np.repeat(np.arange(n // 3), 3)
+    label = np.random.default_rng(seed).normal(size=n // 3)[user]
+    return pd.DataFrame({"ts": np.arange(n), "user": user, "place": user * 1_000.0, "y": label})
 
 
 def test_rows_of_one_user_on_both_sides_flatter_unless_groups_keep_them_apart():
-    draw = np.random.default_rng(4)
-    n = 900
-    # Nothing moves; a user's three rows share a label that only the user tells, and come within a while.
-    user = np.repeat(np.arange(n // 3), 3)
-    rows = pd.DataFrame(
-        {"ts": np.arange(n), "user": user, "place": user * 1_000.0, "y": draw.normal(size=n // 3)[user]}
-    )
-    loose = split_gap(rows, TwoNearest(), **of_place)
-    apart = split_gap(rows, TwoNearest(), **of_place, groups="user")
-    assert loose.ci[0] > 0.1
-    assert apart.ci[0] < 0 < apart.ci[1]
+    flattery = {
+        groups: [
+            split_gap(users(seed), TwoNearest(), **of_place, groups=groups, n_splits=10, rng=seed).estimate
+            for seed in range(12)
+        ]
+        for groups in (None, "user")
+    }
+    error = {groups: np.std(told, ddof=1) / 12**0.5 for groups, told in flattery.items()}
+    assert np.mean(flattery[None]) > 5 * error[None]
+    assert abs(np.mean(flattery["user"])) < 2.5 * error["user"]
 
 
-def test_the_gap_that_labels_ask_for_is_the_least_that_knows_them():
+def test_the_gap_that_labels_ask_for_is_the_least_that_they_are_in_time_for():
     rows = panel(5)
-    told = embargo_curve(
-        rows.assign(label_ts=rows["ts"] + 3),
-        TwoNearest(),
-        **of_place,
-        gaps=[0, 1, 2, 3, 5],
-        label_ts="label_ts",
-    )
-    unknown = told.table["unknown labels"]
-    assert (unknown.diff().dropna() <= 0).all()
-    assert unknown.iloc[0] > 0.01
-    assert told.estimate == pytest.approx(told.table["worse by"][(unknown <= 0.01).idxmax()])
-    strict = embargo_curve(
-        rows.assign(label_ts=rows["ts"] + 3),
-        TwoNearest(),
-        **of_place,
-        gaps=[0, 1, 2, 3, 5],
-        label_ts="label_ts",
-        unknown=1e-9,
-    )
-    assert strict.estimate == pytest.approx(told.table["worse by"].iloc[2])
-    assert "with a gap of 2" in strict.verdict
-    prompt = embargo_curve(
-        rows.assign(label_ts=rows["ts"]), TwoNearest(), **of_place, gaps=[0, 5], label_ts="label_ts"
-    )
+    # One label in eight hundred takes longer than three days.
+    rows["label_ts"] = rows["ts"] + 3 + 10 * (rows.index == 7)
+    settings = {**of_place, "gaps": [0, 1, 2, 3, 5, 15], "label_ts": "label_ts"}
+    told = embargo_curve(rows, TwoNearest(), **settings)
+    assert told.table["later labels"].tolist() == [1, 1, 1, 1 / 800, 1 / 800, 0]
+    assert (told.table["unknown labels"].diff().dropna() <= 0).all()
+    assert told.estimate == pytest.approx(told.table["worse by"].iloc[3])
+    assert "with a gap of 3" in told.verdict
+    strict = embargo_curve(rows, TwoNearest(), **settings, unknown=1e-9)
+    assert strict.estimate == pytest.approx(told.table["worse by"].iloc[5])
+    prompt = embargo_curve(rows.assign(label_ts=rows["ts"]), TwoNearest(), **settings)
     assert prompt.verdict == "Labels are known in time: no gap beyond 0 is asked for."
     assert prompt.p is None
+
+
+def test_a_long_history_does_not_hide_that_all_labels_are_late():
+    rows = panel(5, kept=0.7, days=800).assign(label_ts=lambda r: r["ts"] + 3)
+    told = embargo_curve(rows, TwoNearest(), **of_place, gaps=[0, 3], label_ts="label_ts", n_splits=200)
+    # Of all labels trained on not one in a hundred was unknown; of those that the memory uses, each.
+    assert told.table["unknown labels"].iloc[0] < 0.01
+    assert told.verdict.startswith("Without the gap the model looks too good: with a gap of 3")
+
+
+def test_the_share_of_unknown_labels_is_counted_among_those_trained_on():
+    rows = panel(5).assign(label_ts=lambda r: r["ts"] + 3)
+    told = embargo_curve(rows, TwoNearest(), **of_place, gaps=[0, 1, 3], label_ts="label_ts", n_splits=10)
+    # A fold begins at day 80, 88, ...: without a gap the labels of its last two days come too late.
+    expected = [np.mean([5 * late / (5 * (day - 3)) for day in range(80, 160, 8)]) for late in (2, 1, 0)]
+    np.testing.assert_allclose(told.table["unknown labels"], expected)
+
+
+def test_labels_that_are_late_by_what_they_say_flatter_without_any_drift_and_the_finding_says_so():
+    estimates = {"label_ts": [], "embargo": []}
+    for seed in range(3):
+        rows = panel(seed, kept=0)
+        rows["y"] = (rows["y"] > 1).astype(int)
+        rows["label_ts"] = rows["ts"] + np.where(rows["y"] == 1, 0, 10)
+        late = split_gap(rows, TwoNearest(), **of_place, label_ts="label_ts")
+        assert any("late by what they say" in text for text in late.cannot_tell)
+        waited = split_gap(rows, TwoNearest(), **of_place, embargo=10)
+        assert not any("late by what they say" in text for text in waited.cannot_tell)
+        estimates["label_ts"].append(late.ci[0])
+        estimates["embargo"].append(waited.ci[0])
+    assert min(estimates["label_ts"]) > 0
+    assert max(estimates["embargo"]) < 0
+
+
+def test_fewer_rows_than_four_fifths_are_told_where_groups_leave_no_more():
+    rows = panel(5).assign(user=lambda r: r["ts"] // 40)
+    told = split_gap(rows, TwoNearest(), **of_place, groups="user", n_splits=10)
+    # Four users of 200 rows; the tested one is left out.
+    assert told.table["training rows"].iloc[0] == 600
 
 
 def test_a_late_label_keeps_its_row_out_of_the_rolling_origin():
@@ -250,7 +313,7 @@ curve = functools.partial(embargo_curve, **of_line)
         (lambda: gap(ROWS.assign(a="x"), Line()), "a: got .*; it must be numbers"),
         (lambda: split_gap(ROWS, Line(), features="abc"), "features: got 'abc'; it must name one column at least"),
         (lambda: gap(ROWS, Line), "model: got the class Line; it must be one of its objects"),
-        (lambda: gap(ROWS, 3), "model: got int; it must have `fit`"),
+        (lambda: gap(ROWS, 3), "model: got int; it must have `get_params`"),
         (lambda: gap(ROWS, Line(), metric="R2"), "metric: got 'R2'; it must be one of squared error"),
         (lambda: gap(ROWS, Line(), metric="AUC"), "y: got .* in rows; a label is 0 or 1"),
         (lambda: gap(ROWS, Line(), blocks=2), "blocks: got 2; it must be a whole number, 3 at least"),
@@ -264,12 +327,14 @@ curve = functools.partial(embargo_curve, **of_line)
         (lambda: gap(ROWS.assign(y=(ROWS["y"] > 0) * 1), Line(), metric="log loss"), "model: got predictions outside"),
         (lambda: gap(ROWS.assign(y=ROWS["ts"] % 3), LogisticRegression()), r"y: got classes .*; a classifier's label is 0 or 1"),
         (lambda: gap(ROWS.assign(u=1), Line(), groups="u"), "n_splits: got 20; fold 1 has no row to train on"),
-        (lambda: curve(ROWS, Line(), gaps=[0]), "gaps: got 1; a curve needs two at least"),
+        (lambda: curve(ROWS, Line(), gaps=[0]), r"gaps: got \[0\]; a curve needs two at least, in a list"),
+        (lambda: curve(ROWS, Line(), gaps="3D"), "gaps: got '3D'; a curve needs two at least, in a list"),
+        (lambda: curve(ROWS.assign(z=ROWS["ts"] - 1), Line(), gaps=[0, 1], label_ts="z"), "label_ts: got 300 earlier"),
         (lambda: curve(ROWS, Line(), gaps=[5, 0]), r"gaps: got \[5, 0\]; they must ascend"),
         (lambda: curve(ROWS, Line(), gaps=[0, 1], unknown=0), "unknown: got 0"),
         (
             lambda: curve(ROWS.assign(label_ts=ROWS["ts"] + 50), Line(), gaps=[0, 5], label_ts="label_ts"),
-            "gaps: got none long enough for the labels; .* are unknown at 5",
+            "gaps: got none long enough for the labels; 100.0% take longer than 5",
         ),
     ],
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """No row is tested by a model that could have known it, or its group, or a label of its future."""
 
+import importlib
 import itertools
+import os
 import pickle
 
 import numpy as np
@@ -21,12 +23,12 @@ from sklearn.model_selection import (
     learning_curve,
 )
 from sklearn.model_selection._split import _yields_constant_splits
-from sklearn.model_selection.tests import test_split as conventions
-from sklearn.tests.metadata_routing_common import assert_request_is_empty
 
 from toolkit.shipping.rolling_origin import RollingOriginSplit
 
 DAY = pd.Timedelta("1D")
+N = np.zeros((12, 1))
+TIMES = pd.date_range("2026-03-02", periods=12)
 
 
 def drawn(seed, n=60):
@@ -46,41 +48,85 @@ def drawn(seed, n=60):
     return ts, label_ts, groups, splitter
 
 
-# The 79th has no row old enough for its first test set, and is refused.
-@pytest.mark.parametrize("seed", [seed for seed in range(150) if seed != 79])
-def test_every_row_trained_on_is_older_known_and_of_another_group(seed):
-    ts, label_ts, groups, splitter = drawn(seed)
+def by_hand(ts, label_ts, groups, splitter):
+    """The rows of each test set and those that may be trained on, found one by one from the documented rule."""
+    order = sorted(range(len(ts)), key=lambda row: ts[row])
     embargo = pd.Timedelta(splitter.embargo)
-    tested = []
-    for train, test in splitter.split(np.zeros((60, 1)), groups=groups):
-        begin = ts[test].min()
-        assert (ts[train] < begin - embargo).all()
-        assert (label_ts[train] <= begin - embargo).all()
-        assert not set(groups[train]) & set(groups[test])
-        assert ts[train].is_monotonic_increasing
-        assert ts[test].is_monotonic_increasing
-        if splitter.max_train_size == 12:
-            assert len(train) <= 12
-        elif splitter.max_train_size == "20D":
-            # A window of five days begins before its first row.
-            early = 5 * DAY if splitter.test_size == "5D" else 0 * DAY
-            assert ts[train].min() >= begin - early - embargo - 20 * DAY
+    for fold in range(splitter.n_splits):
+        left = splitter.n_splits - fold
         if splitter.test_size == "5D":
-            assert ts[test].max() - begin < 5 * DAY
-        tested += test.tolist()
-    assert len(tested) == len(set(tested))
-    assert ts[tested].max() == ts.max()
+            # Windows of five days, the last of which ends with the last row.
+            begin, end = (ts.max() + pd.Timedelta(1) - 5 * DAY * k for k in (left, left - 1))
+            test = [row for row in order if begin <= ts[row] < end]
+        else:
+            size = splitter.test_size or len(ts) // (splitter.n_splits + 1)
+            test = order[len(order) - left * size :][:size]
+            begin = ts[test[0]]
+        trained_at = begin - embargo
+        tested = {groups[row] for row in test}
+        train = [row for row in order if ts[row] < trained_at and label_ts[row] <= trained_at]
+        train = [row for row in train if groups[row] not in tested]
+        if splitter.max_train_size == 12:
+            train = train[-12:]
+        elif splitter.max_train_size == "20D":
+            train = [row for row in train if ts[row] >= trained_at - 20 * DAY]
+        yield train, test
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_nothing_is_left_out_that_might_have_been_trained_on(seed):
+@pytest.mark.parametrize("seed", range(100))
+def test_just_the_rows_that_are_older_known_and_of_another_group_are_trained_on(seed):
     ts, label_ts, groups, splitter = drawn(seed)
-    splitter.max_train_size, splitter.test_size = None, 7
-    embargo = pd.Timedelta(splitter.embargo)
-    for train, test in splitter.split(np.zeros((60, 1)), groups=groups):
-        cut = ts[test].min() - embargo
-        free = (ts < cut) & (label_ts <= cut) & ~np.isin(groups, groups[test])
-        assert set(train) == set(np.flatnonzero(free))
+    expected = list(by_hand(ts, label_ts, groups, splitter))
+    told = splitter.split(np.zeros((60, 1)), groups=groups)
+    for fold, (train, test) in enumerate(expected, start=1):
+        if not train or not test:
+            with pytest.raises(ValueError, match=f"fold {fold} has no row to"):
+                next(told)
+            return
+        mine = next(told)
+        assert [side.tolist() for side in mine] == [train, test]
+    assert next(told, None) is None
+
+
+def test_the_drawn_splitters_meet_all_that_the_rule_says():
+    """Else the property would hold of cases that ask nothing of it."""
+    met = set()
+    for seed in range(100):
+        ts, label_ts, groups, splitter = drawn(seed)
+        for train, test in by_hand(ts, label_ts, groups, splitter):
+            begin = ts[test].min() if test else ts.max()
+            cut = begin - pd.Timedelta(splitter.embargo)
+            met |= {"refused"} if not train or not test else set()
+            met |= {"late"} if ((ts < cut) & (label_ts > cut)).any() else set()
+            met |= {"group"} if set(groups[(ts < cut) & (label_ts <= cut)]) & set(groups[test]) else set()
+            met |= {f"window {splitter.test_size}", f"reach {splitter.max_train_size}"}
+    assert met == {
+        "refused", "late", "group", "window None", "window 7", "window 5D", "reach None", "reach 12", "reach 20D",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64, np.int16, np.float32])
+def test_short_and_unsigned_numbers_do_not_wrap_where_an_embargo_is_taken_off(dtype):
+    told = RollingOriginSplit(2, ts=np.arange(12, dtype=dtype), test_size=3, embargo=3).split(N)
+    assert [(a.tolist(), b.tolist()) for a, b in told] == [
+        ([0, 1, 2], [6, 7, 8]),
+        ([0, 1, 2, 3, 4, 5], [9, 10, 11]),
+    ]
+    with pytest.raises(ValueError, match="fold 1 has no row to train on"):
+        list(RollingOriginSplit(2, ts=np.arange(12, dtype=dtype), test_size=3, embargo=300).split(N))
+
+
+def test_instants_of_two_zones_are_compared_as_instants():
+    ts = pd.Series(TIMES).dt.tz_localize("UTC")
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        cv = RollingOriginSplit(2, ts=ts, label_ts=ts.dt.tz_convert(zone))
+        np.testing.assert_equal(list(cv.split(N)), list(RollingOriginSplit(2).split(N)))
+
+
+def test_a_numpy_duration_is_a_duration_and_no_number_of_rows():
+    two = np.timedelta64(2, "D")
+    told = RollingOriginSplit(2, ts=TIMES, test_size=two, embargo=two, max_train_size=two).split(N)
+    assert [(a.tolist(), b.tolist()) for a, b in told] == [([4, 5], [8, 9]), ([6, 7], [10, 11])]
 
 
 @pytest.mark.parametrize("n", [13, 40])
@@ -141,7 +187,19 @@ def test_times_come_in_whatever_holds_them(kind):
 # scikit-learn's own checks of splitters (model_selection/tests/test_split.py), run on this one.
 
 
+def of_scikit_learn(module):
+    """A module of scikit-learn's own tests; some installs leave them out, but CI's mustn't."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as absent:
+        if not str(absent.name).startswith("sklearn") or os.environ.get("CI"):
+            raise
+        pytest.skip(f"scikit-learn is installed without its tests: no {module}")
+
+
 def test_scikit_learns_checks_of_its_splitters_pass(monkeypatch):
+    conventions = of_scikit_learn("sklearn.model_selection.tests.test_split")
+    assert_request_is_empty = of_scikit_learn("sklearn.tests.metadata_routing_common").assert_request_is_empty
     cv = RollingOriginSplit()
     monkeypatch.setattr(conventions, "GROUP_SPLITTERS", [cv])
     conventions.test_splitter_set_split_request(cv)
@@ -163,11 +221,25 @@ def test_splits_are_valid_integer_and_the_same_for_any_form_of_x(monkeypatch):
     assert cv.get_n_splits(X, y, groups) == len(expected) == 3
     for form in forms:
         np.testing.assert_equal(list(cv.split(form, y, groups)), expected)
+    conventions = of_scikit_learn("sklearn.model_selection.tests.test_split")
     for train, test in expected:
         conventions.check_valid_split(train, test)
         assert train.dtype.kind == test.dtype.kind == "i"
+
+
+def test_labels_of_another_length_are_refused():
+    cv, X, y = RollingOriginSplit(3), np.zeros((12, 2)), np.arange(12)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         list(cv.split(X, y[:5]))
+
+
+def test_without_scikit_learns_tests_its_checks_are_skipped_but_never_in_ci(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="scikit-learn is installed without its tests"):
+        of_scikit_learn("sklearn.tests.none")
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(ModuleNotFoundError):
+        of_scikit_learn("sklearn.tests.none")
 
 
 def test_its_repr_names_its_settings_as_scikit_learn_writes_them():
@@ -228,10 +300,6 @@ def test_times_are_routed_as_metadata_into_a_search_within_a_test(rows):
     assert len(told["test_score"]) == 3
 
 
-N = np.zeros((12, 1))
-TIMES = pd.date_range("2026-03-02", periods=12)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -242,6 +310,7 @@ TIMES = pd.date_range("2026-03-02", periods=12)
         (lambda: RollingOriginSplit(max_train_size=2.5), "max_train_size: got 2.5; it must be a duration"),
         (lambda: RollingOriginSplit(embargo=-1), "embargo: got -1; it must be 0 or more"),
         (lambda: RollingOriginSplit(embargo="-1D"), "embargo: got '-1D'; it must not be negative"),
+        (lambda: RollingOriginSplit(embargo=True), "embargo: got True; it must be a duration"),
         (lambda: RollingOriginSplit(embargo=None), "embargo: got None; it must be a duration"),
         (lambda: list(RollingOriginSplit().split(N[:3])), "n_splits: got 5 with test sets of 0; there are 3 rows"),
         (lambda: list(RollingOriginSplit(2, embargo=4).split(N)), "n_splits: got 2; fold 1 has no row to train on"),

@@ -18,21 +18,21 @@ def _drift_where(error: float) -> float:
 
 EXERCISES = {
     "understated": Exercise(
-        "A level drifts with variance 0.02 a day under noise of variance 1. A random holdout is used to judge a model "
-        "that will predict seven days ahead. By how much does it understate the excess error? Two decimals.",
-        lambda: horizon_error(0.02, horizon=7) - holdout_error(0.02),
-        0.006,
+        "A level drifts with variance 0.05 a day under noise of variance 1. A random holdout is used to judge a model "
+        "that will predict seven days ahead. By how much does it understate the excess error? Three decimals.",
+        lambda: horizon_error(0.05, horizon=7) - holdout_error(0.05),
+        0.0006,
         "P + 6q is what it will be, P / 2 is what the holdout reads.",
         (
             Hint(
-                lambda: horizon_error(0.02, horizon=7) - next_step_error(0.02),
+                lambda: horizon_error(0.05, horizon=7) - next_step_error(0.05),
                 "That is against an honest next step. A random holdout has neighbours on both sides.",
             ),
             Hint(
-                lambda: holdout_error(0.02), "That is for one step ahead. Seven days add six more of drift."
+                lambda: holdout_error(0.05), "That is for one step ahead. Seven days add six more of drift."
             ),
             Hint(
-                lambda: horizon_error(0.02, horizon=7), "That is the error itself. What did the holdout read?"
+                lambda: horizon_error(0.05, horizon=7), "That is the error itself. What did the holdout read?"
             ),
         ),
     ),

@@ -17,9 +17,14 @@ from scipy.stats import t as student
 from toolkit.finding import Finding, figure
 from toolkit.rules import count, level
 from toolkit.shipping.fold_metrics import Metric, Rows, read_rows
-from toolkit.shipping.rolling_origin import RollingOriginSplit
+from toolkit.shipping.rolling_origin import RollingOriginSplit, instants, length
 
 __all__ = ["embargo_curve", "split_gap"]
+
+_BY_LABEL = (
+    "a level that moves, from labels that are late by what they say: leave label_ts out, make embargo as long as the "
+    "slowest, and compare"
+)
 
 
 def split_gap(
@@ -50,12 +55,14 @@ def split_gap(
     rows : frame
         Label, time and features, one row each; more columns do no harm.
     model : scikit-learn estimator
-        Cloned and fitted anew for each test set; its chance of the label 1 counts where it has one.
+        Cloned and fitted anew for each test set. Of a classifier the chance of the label 1 counts; for AUC its
+        `decision_function` does where it tells none.
     features : sequence of str
         What it is fitted on: numbers.
     metric : "squared error", "absolute error", "log loss" or "AUC"
     label_ts, groups : str, optional
-        Columns as in `RollingOriginSplit`, for the rolling origin; groups are apart in all three.
+        Columns as in `RollingOriginSplit`, for the rolling origin; groups are apart in all three. Read there before
+        giving `label_ts` where clicks are known sooner than their absence.
     embargo : number or duration
         As there.
     n_splits : int
@@ -67,7 +74,9 @@ def split_gap(
     -------
     Finding
         By how much the random split looks better at equal numbers of training rows, mean over blocks with a t interval.
-        The table has one row a way of splitting.
+        The table has one row a way of splitting. Of simulated 95%
+        intervals 94% to 97% held the truth at rest, 91% to 93% where levels moved (800 rows of five items): read a bound
+        near zero with care.
 
     Raises
     ------
@@ -91,29 +100,31 @@ def split_gap(
     draw = np.random.default_rng(rng)
     splits = _rolling(told, n_splits, embargo)
     most = len(told) * 4 // 5
-    values = []
+    values, sizes = [], []
     for train, test in splits:
-        rolling, halves = told.fitted(train), told.parts(2, draw, test)
-        read = np.empty((2, 3))
-        for half in range(2):
+        rolling = told.fitted(train)
+        # A set that is all of one group can't be halved.
+        halves = [part for part in told.parts(2, draw, test) if len(part)]
+        read = np.empty((len(halves), 3))
+        for half, here in enumerate(halves):
             # Its other half is among the rows that may be drawn: a random split has neighbours on both sides.
-            here = test[halves == half]
             free = draw.permutation(told.without(here))
             if len(free) < len(train):
                 raise ValueError(
                     f"{groups}: got too few others for {len(train):,} random rows; test by fewer"
                 )
+            sizes.append((min(most, len(free)), len(train), len(train)))
             models = (told.fitted(free[:most]), told.fitted(free[: len(train)]), rolling)
             # Each model's own metric: predictions of several, pooled, would rank worse than those of one.
             read[half] = [told.value(here, model(here)) for model in models]
-        values.append(read.mean(0))
+        values.append(np.average(read, axis=0, weights=[len(part) for part in halves]))
     read = np.array(values)
     better = 1 if metric == "AUC" else -1
     flatters = better * (read - read[:, 2:])
     table = pd.DataFrame(
         {
             "split": ["random, four fifths", "random, as many rows", "rolling origin"],
-            "training rows": [most] + 2 * [round(np.mean([len(train) for train, _ in splits]))],
+            "training rows": np.mean(sizes, axis=0).round().astype(int),
             metric: read.mean(0),
             "looks better by": flatters.mean(0),
         }
@@ -145,6 +156,7 @@ def split_gap(
         cannot_tell=(
             "a level that moves, from rows of one user, day or duplicate on both sides: pass groups, and compare",
             "what changes once the model acts on what it predicts",
+            *(() if label_ts is None else (_BY_LABEL,)),
         ),
     )
 
@@ -176,14 +188,16 @@ def embargo_curve(
     gaps : sequence of numbers or durations
         From none upwards.
     label_ts : str, optional
-        Column of when a label was known. The gap asked for is the least at which at most a share `unknown` of
-        the labels trained on were unknown when the test began; the longest of `gaps` where not given.
+        Column of when a label was known. The gap asked for is the least of `gaps` that at most a share `unknown` of
+        all labels are later than; the longest of `gaps` where not given.
+    unknown : float
 
     Returns
     -------
     Finding
         By how much the metric is worse at the gap asked for than at the first; the table has one row a gap, with
-        `unknown labels`, the share of training labels from after the test's start.
+        `later labels`, the share of all labels that take longer, and `unknown labels`, the share of those trained on
+        that are from after the test's start: the more rows are old, the less.
 
     Raises
     ------
@@ -197,41 +211,44 @@ def embargo_curve(
     >>> rows = pd.DataFrame({"ts": np.arange(600), "y": levels(600, 0.3, rng=1)[1][:, 0]})
     >>> rows["label_ts"] = rows["ts"] + 5
     >>> settings = {"features": ["ts"], "label_ts": "label_ts", "n_splits": 40}
-    >>> embargo_curve(rows, KNeighborsRegressor(4), gaps=[0, 2, 5, 10], **settings).table["unknown labels"].round(3).tolist()
-    [0.009, 0.005, 0.0, 0.0]
+    >>> table = embargo_curve(rows, KNeighborsRegressor(4), gaps=[0, 2, 5, 10], **settings).table
+    >>> table["later labels"].tolist(), table["unknown labels"].round(3).tolist()
+    ([1.0, 1.0, 0.0, 0.0], [0.009, 0.005, 0.0, 0.0])
     """
     level(alpha)
     level(unknown, name="unknown")
     _stretches(n_splits, blocks)
-    if len(gaps) < 2:
-        raise ValueError(f"gaps: got {len(gaps)}; a curve needs two at least")
+    if isinstance(gaps, str) or len(gaps) < 2:
+        raise ValueError(f"gaps: got {gaps!r}; a curve needs two at least, in a list")
     told = read_rows(
         rows, model, features=features, metric=metric, y=y, ts=ts, label_ts=label_ts, groups=groups
     )
-    folds = [_rolling(told, n_splits, gap, labels=False) for gap in gaps]
-    sizes = [[len(train) for train, _ in fold] for fold in folds]
-    if any(
-        a < b for few, more in zip(sizes[1:], sizes, strict=False) for a, b in zip(more, few, strict=True)
-    ):
+    come, known, timed = instants(told.come, told.known, len(told))
+    lengths = [length("gaps", gap, timed=timed) for gap in gaps]
+    if lengths != sorted(lengths):
         raise ValueError(f"gaps: got {list(gaps)}; they must ascend")
-    read, late = np.empty((n_splits, len(gaps))), np.zeros((n_splits, len(gaps)))
+    folds = [_rolling(told, n_splits, gap, labels=False) for gap in gaps]
+    read, late = np.empty((2, n_splits, len(gaps)))
     for g, fold in enumerate(folds):
         for k, (train, test) in enumerate(fold):
-            train = train[-sizes[-1][k] :]
+            # The longest gap leaves the fewest rows.
+            train = train[-len(folds[-1][k][0]) :]
             read[k, g] = told.value(test, told.fitted(train)(test))
-            if told.known is not None:
-                late[k, g] = (told.known[train] > told.come[test].min()).mean()
+            late[k, g] = (known[train] > come[test].min()).mean()
     worse = (-1 if metric == "AUC" else 1) * (read - read[:, :1])
     means = [_mean(change, blocks, alpha) for change in worse.T]
     table = pd.DataFrame({"gap": [str(gap) for gap in gaps], metric: read.mean(0), "worse by": worse.mean(0)})
     table["low"], table["high"] = zip(*(mean[2] for mean in means), strict=True)
     asked = len(gaps) - 1
     if told.known is not None:
-        table["unknown labels"] = late.mean(0)
-        enough = np.flatnonzero(late.mean(0) <= unknown)
+        # Not the share of those trained on: it is small wherever there are many old rows, however late all are.
+        later = np.array([(known - come > gap).mean() for gap in lengths])
+        table["later labels"], table["unknown labels"] = later, late.mean(0)
+        enough = np.flatnonzero(later <= unknown)
         if not len(enough):
-            least = f"{late.mean(0)[-1]:.1%} of labels are unknown at {gaps[-1]}"
-            raise ValueError(f"gaps: got none long enough for the labels; {least}")
+            raise ValueError(
+                f"gaps: got none long enough for the labels; {later[-1]:.1%} take longer than {gaps[-1]}"
+            )
         asked = int(enough[0])
     estimate, se, (low, high), p = means[asked]
     to = f"with a gap of {gaps[asked]}, {metric} {figure(read[:, asked].mean())} instead of {figure(read[:, 0].mean())}"

@@ -39,18 +39,33 @@ class Rows:
     def fitted(self, train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """The model fitted on some rows, as a function of others' places."""
         model = clone(self.model).fit(self.features[train], self.y[train])
-        if not hasattr(model, "predict_proba"):
-            return lambda test: np.asarray(model.predict(self.features[test]), dtype=float)
+        if not hasattr(model, "classes_"):
+            return lambda test: model.predict(self.features[test])
         if list(model.classes_) not in ([0, 1], [0], [1]):
             raise ValueError(f"y: got classes {list(model.classes_)}; a classifier's label is 0 or 1")
-        one = list(model.classes_).index(1) if 1 in model.classes_ else None
-        return lambda test: (
-            np.zeros(len(test)) if one is None else model.predict_proba(self.features[test])[:, one]
-        )
+        if not hasattr(model, "predict_proba"):
+            # Its labels would be scored as if it had been sure of each.
+            if self.metric != "AUC" or not hasattr(model, "decision_function"):
+                kind = type(self.model).__name__
+                raise ValueError(f"model: got {kind} without `predict_proba`; {self.metric} needs chances")
+            return lambda test: model.decision_function(self.features[test])
+        if 1 not in model.classes_:
+            return lambda test: np.zeros(len(test))
+        return lambda test: model.predict_proba(self.features[test])[:, -1]
 
     def value(self, test: np.ndarray, predicted: np.ndarray) -> float:
-        """The metric of predictions on some rows."""
+        """The metric of predictions on some rows; refused where one isn't a finite number, or there is not one each."""
         y = self.y[test]
+        predicted = np.asarray(predicted, dtype=float)
+        if predicted.size != len(y):
+            raise ValueError(
+                f"model: got predictions of shape {predicted.shape} for {len(y):,} rows; one each"
+            )
+        # A column of them would be subtracted from each label in turn.
+        predicted = predicted.reshape(len(y))
+        if not np.isfinite(predicted).all():
+            bad = int((~np.isfinite(predicted)).sum())
+            raise ValueError(f"model: got {bad:,} predictions of {len(y):,} that aren't finite numbers")
         if self.metric == "AUC":
             if len(set(y.tolist())) < 2:
                 raise ValueError(
@@ -65,12 +80,12 @@ class Rows:
         off = np.abs(predicted - y)
         return float((off**2 if self.metric == "squared error" else off).mean())
 
-    def parts(self, n: int, draw: np.random.Generator, places: np.ndarray | None = None) -> np.ndarray:
-        """Which of so many parts of about equal size each row is in, at random; whole groups where there are some."""
-        of = np.arange(len(self)) if places is None else places
-        units = of if self.groups is None else self.groups[of]
+    def parts(self, n: int, draw: np.random.Generator, places: np.ndarray) -> list[np.ndarray]:
+        """Places in so many parts of about equal size, at random; groups stay whole, and may leave a part empty."""
+        units = places if self.groups is None else self.groups[places]
         code, names = pd.factorize(units)
-        return np.asarray(draw.permutation(np.arange(len(names)) % n)[code])
+        of = draw.permutation(np.arange(len(names)) % n)[code]
+        return [places[of == part] for part in range(n)]
 
     def without(self, test: np.ndarray) -> np.ndarray:
         """The places of all other rows, and of no group that is in these."""
@@ -109,15 +124,23 @@ def read_rows(
         raise ValueError(f"features: got {features!r}; it must name one column at least, in a list")
     if isinstance(model, type):
         raise ValueError(f"model: got the class {model.__name__}; it must be one of its objects")
-    for method in ("fit", "predict"):
+    for method in ("get_params", "fit", "predict"):
         if not hasattr(model, method):
             raise ValueError(
                 f"model: got {type(model).__name__}; it must have `{method}`, as scikit-learn's have"
             )
+    early = [name for name in features if name in (y, label_ts)]
+    if early:
+        raise ValueError(f"features: got {early[0]!r}; the label and its time aren't known when a row comes")
     columns = [y, ts, *features, *(column for column in (label_ts, groups) if column is not None)]
     labels = [y] if metric in ("AUC", "log loss") else []
     numbers = [y, *(name for name in features if name != ts)]
     table = read_columns(rows, "rows", list(dict.fromkeys(columns)), labels=labels, numbers=numbers)
+    for name in (ts, label_ts):
+        if name is not None and not (
+            pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_datetime64_any_dtype(table[name])
+        ):
+            raise ValueError(f"{name}: got {table[name].dtype} in rows; it must be times or numbers")
     table = table.sort_values(ts, kind="stable", ignore_index=True)
     given = table[list(features)].copy()
     for name in given:

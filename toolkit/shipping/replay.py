@@ -77,8 +77,8 @@ def replay(
     Raises
     ------
     ValueError
-        If columns or values are bad, `floor` is above a propensity, fewer than two rows are kept, or the log ends
-        before `kept` are.
+        If columns or values are bad, `floor` is above a propensity, all propensities are 1 though actions differ, the
+        policy chooses an action that isn't in the log, fewer than two rows are kept, or the log ends before `kept` are.
 
     References
     ----------
@@ -105,10 +105,19 @@ def replay(
     lucky = np.random.default_rng(rng).random(len(table)) * chance < least
     shown = table[list(context)].to_dict("records") if context else [{}] * len(table)
     done, reward = table[action].tolist(), table[y].to_numpy(float)
+    actions = set(done)
+    if len(actions) > 1 and (chance == 1).all():
+        raise ValueError(
+            f"{propensity}: got 1 in all rows, though {len(actions):,} actions differ; replay needs chance"
+        )
     places: list[int] = []
     read = len(table)
     for row in range(len(table)):
-        if policy.choose(shown[row]) == done[row] and lucky[row]:
+        wanted = policy.choose(shown[row])
+        if wanted not in actions:
+            # Left out in silence, it would drop out of the mean, and nothing would be learnt of it.
+            raise ValueError(f"policy: got {wanted!r} as its choice, which is no {action} of the log")
+        if wanted == done[row] and lucky[row]:
             policy.learn(shown[row], done[row], reward[row])
             places.append(row)
             if len(places) == kept:
@@ -119,7 +128,7 @@ def replay(
             f"kept: got {kept:,}; in {len(table):,} rows the policy did the same {len(places):,} times"
         )
     if len(places) < 2:
-        raise ValueError(f"policy: got {len(places)} of {len(table):,} rows in which it would do the same")
+        raise ValueError(f"policy: got {len(places)} kept of {len(table):,} rows; a mean needs two at least")
     earned = reward[places]
     estimate = float(earned.mean())
     units = np.asarray(places) if cluster is None else table[cluster].to_numpy()[places]
@@ -147,6 +156,7 @@ def replay(
         table=told,
         assumptions=(
             "propensities are those with which the logged actions were drawn, whatever the context",
+            "what the policy chose was on offer at that time, with a chance of being logged",
             "rewards don't depend on earlier actions, and rows of different clusters are independent",
         ),
         cannot_tell=(
@@ -288,6 +298,10 @@ def live(policy: Policy, rewards: Sequence[float], *, steps: int, rng: Any = 0) 
     earned = 0.0
     for drawn in luck:
         action: Any = policy.choose({})
+        if action not in range(len(chances)):
+            raise ValueError(
+                f"policy: got {action!r} as its choice; it must be a place in {len(chances)} rewards"
+            )
         policy.learn({}, action, float(drawn < chances[action]))
         earned += chances[action]
     return earned / steps

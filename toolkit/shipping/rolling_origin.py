@@ -13,7 +13,7 @@ from sklearn.utils import indexable
 
 from toolkit.rules import count
 
-__all__ = ["RollingOriginSplit"]
+__all__ = ["RollingOriginSplit", "instants", "length"]
 
 
 class RollingOriginSplit(BaseCrossValidator):
@@ -38,7 +38,9 @@ class RollingOriginSplit(BaseCrossValidator):
         When each row came: times, or numbers; its place where not given. Times take durations as pandas
         writes them, "7D". May be given to `split` instead, or routed there as metadata.
     label_ts : array of shape (n_samples,), optional
-        When each row's label was known; `ts` where not given.
+        When each row's label was known; `ts` where not given. For a model that is trained on whatever is known. Where
+        how late a label is depends on it (a click is known at once, that there was none after days), the newest rows
+        are then of one kind: if production waits for the slowest, leave it out and make the embargo that much longer.
 
     Raises
     ------
@@ -84,11 +86,11 @@ class RollingOriginSplit(BaseCrossValidator):
     ) -> None:
         self.n_splits = count("n_splits", n_splits, least=2)
         for name, size in (("max_train_size", max_train_size), ("test_size", test_size)):
-            if isinstance(size, numbers.Integral):
-                count(name, int(size))
-            elif size is not None and _length(name, size, timed=True) <= 0:
+            if _is_rows(size):
+                count(name, size)
+            elif size is not None and length(name, size, timed=True) <= 0:
                 raise ValueError(f"{name}: got {size!r}; it must be longer than nothing")
-        _length("embargo", embargo, timed=not isinstance(embargo, numbers.Real))
+        length("embargo", embargo, timed=not _is_number(embargo))
         self.max_train_size = max_train_size
         self.test_size = test_size
         self.embargo = embargo
@@ -119,18 +121,13 @@ class RollingOriginSplit(BaseCrossValidator):
         """
         X, y, groups = indexable(X, y, groups)
         n = X.shape[0] if hasattr(X, "shape") else len(X)
-        come, kind = _instants(self.ts if ts is None else ts, "ts", n)
-        label_ts = self.label_ts if label_ts is None else label_ts
-        known, labels = (come, kind) if label_ts is None else _instants(label_ts, "label_ts", n)
-        if labels != kind:
-            raise ValueError(f"label_ts: got {labels}; ts are {kind}, and both must be of one kind")
-        if (known < come).any():
-            raise ValueError(f"label_ts: got {int((known < come).sum()):,} earlier than their ts")
+        come, known, timed = instants(
+            self.ts if ts is None else ts, self.label_ts if label_ts is None else label_ts, n
+        )
         code = None if groups is None else pd.factorize(np.asarray(groups))[0]
         if code is not None and (code < 0).any():
             raise ValueError(f"groups: got {int((code < 0).sum()):,} missing of {n:,}; each row needs one")
-        timed = kind != "numbers"
-        embargo = _length("embargo", self.embargo, timed=timed)
+        embargo = length("embargo", self.embargo, timed=timed)
         order = np.argsort(come, kind="stable")
         for fold, (begin, first, end) in enumerate(self._tests(come[order], timed), start=1):
             test, trained_at = order[first:end], begin - embargo
@@ -138,10 +135,10 @@ class RollingOriginSplit(BaseCrossValidator):
             train = train[(come[train] < trained_at) & (known[train] <= trained_at)]
             if code is not None:
                 train = train[~np.isin(code[train], code[test])]
-            if isinstance(self.max_train_size, numbers.Integral):
-                train = train[-int(self.max_train_size) :]
+            if _is_rows(self.max_train_size):
+                train = train[-self.max_train_size :]
             elif self.max_train_size is not None:
-                back = _length("max_train_size", self.max_train_size, timed=timed)
+                back = length("max_train_size", self.max_train_size, timed=timed)
                 train = train[come[train] >= trained_at - back]
             if not len(train) or not len(test):
                 side = "test on" if len(train) else "train on"
@@ -151,14 +148,14 @@ class RollingOriginSplit(BaseCrossValidator):
     def _tests(self, come: np.ndarray, timed: bool) -> Iterator[tuple[Any, int, int]]:
         """Each test set's beginning, and its places among the rows in order of time."""
         n, folds = len(come), self.n_splits
-        if self.test_size is None or isinstance(self.test_size, numbers.Integral):
+        if self.test_size is None or _is_rows(self.test_size):
             size = n // (folds + 1) if self.test_size is None else int(self.test_size)
             if not size or size * folds >= n:
                 raise ValueError(f"n_splits: got {folds} with test sets of {size}; there are {n:,} rows")
             for first in range(n - folds * size, n, size):
                 yield come[first], first, first + size
         else:
-            lasts = _length("test_size", self.test_size, timed=timed)
+            lasts = length("test_size", self.test_size, timed=timed)
             # The last window holds the last row: it ends just after it.
             edges = [come[-1] + 1 - lasts * (folds - k) for k in range(folds + 1)]
             places = np.searchsorted(come, edges)
@@ -171,10 +168,37 @@ class RollingOriginSplit(BaseCrossValidator):
         return f"{type(self).__name__}({', '.join(told)})"
 
 
-def _instants(values: Any, name: str, n: int) -> tuple[np.ndarray, str]:
+def instants(ts: Any, label_ts: Any, n: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    """When each of n rows came, when its label was known, and whether these are times: in nanoseconds, else numbers.
+
+    Parameters
+    ----------
+    ts, label_ts : array of shape (n,) or None
+        Places of the rows, and `ts`, where None.
+
+    Raises
+    ------
+    ValueError
+        If values are missing, of another length, neither times nor numbers, or of two kinds; or a label is
+        earlier than its row.
+
+    Examples
+    --------
+    >>> come, known, timed = instants([3, 1], [3.5, 2], 2)
+    >>> come, known, timed
+    (array([3, 1]), array([3.5, 2. ]), False)
+    """
+    come, kind = (np.arange(n), "numbers") if ts is None else _told("ts", ts, n)
+    known, labels = (come, kind) if label_ts is None else _told("label_ts", label_ts, n)
+    if labels != kind:
+        raise ValueError(f"label_ts: got {labels}; ts are {kind}, and both must be of one kind")
+    if (known < come).any():
+        raise ValueError(f"label_ts: got {int((known < come).sum()):,} earlier than their ts")
+    return come, known, kind != "numbers"
+
+
+def _told(name: str, values: Any, n: int) -> tuple[np.ndarray, str]:
     """Times or numbers as an array that can be compared and subtracted, and which of them they are."""
-    if values is None:
-        return np.arange(n), "numbers"
     told = pd.Series(values if isinstance(values, pd.Series | pd.Index) else np.asarray(values))
     if len(told) != n:
         raise ValueError(f"{name}: got {len(told):,} for {n:,} rows; one each")
@@ -189,26 +213,42 @@ def _instants(values: Any, name: str, n: int) -> tuple[np.ndarray, str]:
         return told.to_numpy("datetime64[ns]").astype(np.int64), kind
     if not pd.api.types.is_numeric_dtype(told) or not np.isfinite(told.to_numpy(float)).all():
         raise ValueError(f"{name}: got {told.dtype}; they must be times or finite numbers")
-    return told.to_numpy(), "numbers"
+    # Unsigned or short ones would wrap where an embargo is subtracted.
+    return told.to_numpy(np.int64 if pd.api.types.is_integer_dtype(told) else float), "numbers"
 
 
-def _length(name: str, value: Any, *, timed: bool) -> Any:
-    """A duration in nanoseconds, or a number where rows are numbered."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and (value == 0 or not timed):
+def length(name: str, value: Any, *, timed: bool) -> Any:
+    """A duration in nanoseconds, or a number where rows are numbered; refused by parameter, value and rule.
+
+    Examples
+    --------
+    >>> length("gap", "2us", timed=True), length("gap", 3, timed=False)
+    (2000, 3)
+    """
+    if _is_number(value) and (value == 0 or not timed):
         if not 0 <= float(value) < np.inf:
             raise ValueError(f"{name}: got {value!r}; it must be 0 or more")
         return value
     try:
-        length = pd.Timedelta(value)
-        if isinstance(value, numbers.Real) or pd.isna(length):
+        told = pd.Timedelta(value)
+        if _is_number(value) or isinstance(value, bool) or pd.isna(told):
             raise ValueError
     except (TypeError, ValueError):
         raise ValueError(f"{name}: got {value!r}; it must be a duration, as in '7D'") from None
     if not timed:
         raise ValueError(f"{name}: got {value!r}; rows without times have a number of them")
-    if length < pd.Timedelta(0):
+    if told < pd.Timedelta(0):
         raise ValueError(f"{name}: got {value!r}; it must not be negative")
-    return length.value
+    return told.value
+
+
+def _is_number(value: Any) -> bool:
+    # NumPy counts its durations among the whole numbers.
+    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.timedelta64)
+
+
+def _is_rows(value: Any) -> bool:
+    return _is_number(value) and isinstance(value, numbers.Integral)
 
 
 def _brief(value: Any) -> str:
