@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 
 import pandas as pd
 import pytest
@@ -94,3 +95,11 @@ def test_bad_logs_are_refused_before_mlflow_is_asked(tmp_path):
         log_runs(TRACKER, tmp_path / "none", experiment="ranker", metric="accuracy")
     with pytest.raises(ValueError, match="run_id: got 2 repeated of 4"):
         log_runs(pd.concat([TRACKER, TRACKER]), tmp_path, experiment="ranker", metric="accuracy")
+
+
+def test_a_missing_mlflow_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(
+        ImportError, match=r"log_runs needs MLflow .*pip install 'improving-ml-toolkit\[mlflow\]'"
+    ):
+        log_runs(TRACKER, tmp_path, experiment="ranker", metric="accuracy")

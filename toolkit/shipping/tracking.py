@@ -224,6 +224,6 @@ def _matrix(rows: Any, runs: pd.DataFrame, cluster: str | None) -> tuple[np.ndar
         of_row = long.drop_duplicates(["row_id", cluster]).set_index("row_id")[cluster]
         if of_row.index.has_duplicates:
             row = of_row.index[of_row.index.duplicated()][0]
-            raise ValueError(f"{cluster}: got several for row {row!r}; a held-out row is of one")
+            raise ValueError(f"{cluster}: got several for row {row}; a held-out row is of one")
         units = of_row.reindex(wide.index).to_numpy()
     return wide.to_numpy(dtype=float), units
