@@ -137,6 +137,12 @@ def test_the_counts_and_clusters_of_rows_must_agree_with_themselves():
         tracker_audit(TRACKER, ROWS.assign(user_id=range(len(ROWS))), cluster="user_id")
 
 
+def test_the_rows_are_those_of_the_audited_data():
+    both = pd.concat([runs(equal(k=3))[0], runs(equal(1, rows=800, k=2), data="e")[0]])
+    assert tracker_audit(both).n == 400
+    assert tracker_audit(both, data_hash="e").n == 800
+
+
 def test_it_says_when_rows_are_taken_for_independent():
     told = "no user has several of the held-out rows"
     assert told in tracker_audit(TRACKER).assumptions
