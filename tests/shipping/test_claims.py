@@ -66,8 +66,14 @@ def test_the_verdict_says_which_way():
     assert "too good by" in claimed_vs_fresh(high, low, run="best").verdict
     assert "too modest by" in claimed_vs_fresh(low, high, run="best").verdict
     assert "no difference shows" in claimed_vs_fresh(high, high, run="best").verdict
+
+
+def test_values_that_do_not_differ_say_nothing_of_how_sure_the_gap_is():
     constant = claimed_vs_fresh(sample([1] * 5), sample([0] * 5), run="best")
-    assert (constant.p, constant.ci) == (0.0, (1.0, 1.0))
+    assert constant.estimate == 1
+    assert constant.p is None
+    assert np.isnan(constant.ci).all()
+    assert "nothing says how sure" in constant.verdict
 
 
 def test_any_frame_gives_the_same_answer():

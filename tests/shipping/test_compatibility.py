@@ -160,3 +160,73 @@ def test_bad_numbers_of_segments_are_refused():
         worst_of_equals(5, 10, 0.1, 1.1)
     with pytest.raises(ValueError, match=r"repaired: got 0\.7"):
         worst_of_equals(5, 10, 0.6, 0.7)
+
+
+def test_two_users_with_a_broken_case_each_are_no_evidence():
+    frame = pd.concat([cases(0, 2, 0, 0, customer="a"), cases(20, 0, 0, 5, customer="b")])
+    frame = frame.assign(user_id=range(len(frame)))
+    row = flips(frame, segment="customer", cluster="user_id").table.set_index("segment").loc["a"]
+    # Both signs alike by a fair coin: one half, times two segments.
+    assert row["p"] == 1
+    assert row["high"] > 0
+
+
+def test_users_with_one_case_each_are_cases():
+    frame = cases(80, 3, 9, 8).assign(user_id=range(100))
+    assert flips(frame, cluster="user_id").p == pytest.approx(binomtest(3, 12).pvalue)
+    many = cases(700, 40, 70, 190).assign(user_id=range(1000))
+    assert flips(many, cluster="user_id").p == pytest.approx(flips(many).p)
+
+
+def test_the_signs_of_a_few_users_are_flipped_exactly():
+    # Net changes -3, -2, +1: of eight signings, those as far from 0 as 4 are +-(3+2-1) and +-(3+2+1).
+    frame = pd.concat(
+        [
+            cases(5, 3, 0, 0, user_id="a"),
+            cases(5, 2, 0, 0, user_id="b"),
+            cases(5, 0, 1, 0, user_id="c"),
+            cases(5, 1, 1, 0, user_id="d"),
+        ]
+    )
+    assert flips(frame, cluster="user_id").p == pytest.approx(4 / 8)
+
+
+def test_few_users_of_unequal_size_are_covered():
+    rng, held, small = np.random.default_rng(5), [], []
+    weight = 1 / np.arange(1, 21)
+    for _ in range(150):
+        chances = rng.dirichlet(9 * np.array([0.79, 0.06, 0.06, 0.09]), 20)
+        user = rng.choice(20, 400, p=weight / weight.sum())
+        kinds = (rng.random(400)[:, None] > chances[user].cumsum(axis=1)).sum(axis=1).clip(max=3)
+        finding = flips(of_kinds(kinds).assign(user_id=user), cluster="user_id")
+        row = finding.table.iloc[0]
+        held.append(row["low"] <= 0 <= row["high"])
+        small.append(finding.p < 0.05)
+    assert np.mean(held) >= 0.91
+    assert np.mean(small) <= 0.09
+
+
+@pytest.mark.parametrize(
+    ("frame", "settings", "message"),
+    [
+        (
+            cases(1, 1, 1, 1).assign(reference="1"),
+            {},
+            "reference: got .* beside int64 of y; they must be of one",
+        ),
+        (
+            cases(1, 1, 1, 1).assign(current="1"),
+            {},
+            "current: got .* beside int64 of y; they must be of one kind",
+        ),
+        (cases(1, 1, 1, 1).assign(reference=0.7, current=0.8), {}, "got no right answer among 4"),
+        (
+            cases(1, 1, 1, 1).assign(user_id=list("aabb")),
+            {"segment": "user_id", "cluster": "user_id"},
+            "cluster: got 'user_id', of which each user_id has one",
+        ),
+    ],
+)
+def test_answers_and_units_that_cannot_be_compared_are_refused(frame, settings, message):
+    with pytest.raises(ValueError, match=message):
+        flips(frame, **settings)

@@ -53,3 +53,8 @@ def test_the_same_seed_gives_the_same_update_and_another_another():
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         update(**settings)
+
+
+def test_a_hard_focal_pull_leaves_the_old_errors_behind():
+    focal, plain = (mean_rates(5, kind=kind, repeats=3) for kind in ("focal", "plain"))
+    assert focal["new"] > plain["new"] + 0.005

@@ -76,3 +76,9 @@ def test_the_same_seed_gives_the_same_table_and_runs_end_with_the_last(mode):
 def test_bad_settings_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_every_mode_that_reuses_is_measured_from_the_known_reading():
+    # By the closed form itself: no simulation error is left.
+    for runs in (10, 100):
+        assert at(search_claims(1000, "reuse"), runs) == pytest.approx(winner_reads(runs, 1000), abs=1e-12)

@@ -72,3 +72,19 @@ def test_one_run_was_not_chosen():
 def test_runs_that_lie_close_share_their_luck():
     metrics = np.random.default_rng(0).normal(0.7, 1e-4, 60)
     assert from_errors(metrics, np.full(60, 0.02), replicates=300, rng=0).optimism.mean() < 0.006
+
+
+def test_few_clusters_vary_as_much_as_they_would_anew():
+    draw = np.random.default_rng(4)
+    spread = [
+        from_rows(draw.normal(size=(4, 3)), range(4), replicates=200, rng=seed).noise.var()
+        for seed in range(150)
+    ]
+    # The variance of a mean of four standard normals.
+    assert np.mean(spread) == pytest.approx(1 / 4, rel=0.1)
+
+
+def test_without_rows_the_luck_of_few_runs_is_not_taken_for_worth():
+    _, said = searches(np.zeros(3), repeats=200)
+    expected = expected_maximum(3) / np.sqrt(ROWS)
+    assert np.mean([errors.optimism.mean() for _, errors in said]) > 0.92 * expected

@@ -121,3 +121,31 @@ TRACKER, ROWS = runs(equal(k=3))
 def test_bad_input_is_refused(tracker, rows, settings, message):
     with pytest.raises(ValueError, match=message):
         tracker_audit(tracker, rows, **settings)
+
+
+def test_a_run_that_was_right_on_all_rows_had_luck_too():
+    perfect = TRACKER.assign(metric=[1.0, 1.0, 1.0], n_holdout=20)
+    assert tracker_audit(perfect).ci[1] > 0.02
+
+
+def test_the_counts_and_clusters_of_rows_must_agree_with_themselves():
+    with pytest.raises(
+        ValueError, match="n_holdout: got 99 beside 400 held-out rows in rows; they must agree"
+    ):
+        tracker_audit(TRACKER.assign(n_holdout=99), ROWS)
+    with pytest.raises(ValueError, match="user_id: got several for row 0; a held-out row is of one"):
+        tracker_audit(TRACKER, ROWS.assign(user_id=range(len(ROWS))), cluster="user_id")
+
+
+def test_the_rows_are_those_of_the_audited_data():
+    both = pd.concat([runs(equal(k=3))[0], runs(equal(1, rows=800, k=2), data="e")[0]])
+    assert tracker_audit(both).n == 400
+    assert tracker_audit(both, data_hash="e").n == 800
+
+
+def test_it_says_when_rows_are_taken_for_independent():
+    told = "no user has several of the held-out rows"
+    assert told in tracker_audit(TRACKER).assumptions
+    assert (
+        told not in tracker_audit(TRACKER, ROWS.assign(user_id=ROWS["row_id"]), cluster="user_id").assumptions
+    )

@@ -49,19 +49,19 @@ EXERCISES = {
         ),
     ),
     "worst": Exercise(
-        "Fifty customers have 200 cases each, and an update breaks 7.2% and repairs 9.2% of everybody's. How many points "
+        "Eighty customers have 250 cases each, and an update breaks 5% and repairs 6% of everybody's. How many points "
         "does the customer who fares worst seem to lose, on average? To one decimal.",
-        lambda: -100 * worst_of_equals(50, 200, 0.072, 0.092),
+        lambda: -100 * worst_of_equals(80, 250, 0.05, 0.06),
         0.11,
-        "Nobody lost anything. Whoever looks at the worst of fifty without an allowance for it will find a victim every time.",
+        "Nobody lost anything. Whoever looks at the worst of eighty without an allowance for it will find a victim every time.",
         (
-            Hint(2.0, "By two points everybody gains. The worst of fifty is unlucky."),
+            Hint(1.0, "By one point everybody gains. The worst of eighty is unlucky."),
             Hint(
-                lambda: -100 * worst_of_equals(50, 200, 0.072, 0.092) + 2,
+                lambda: -100 * worst_of_equals(80, 250, 0.05, 0.06) + 1,
                 "That is the bad luck alone. From it take the gain that everybody has.",
             ),
             Hint(
-                lambda: -100 * worst_of_equals(50, 200, 0.072, 0.072),
+                lambda: -100 * worst_of_equals(80, 250, 0.05, 0.05),
                 "That is for an update that is no better.",
             ),
         ),

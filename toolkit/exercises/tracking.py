@@ -8,28 +8,28 @@ from toolkit.shipping.winner import fresh_rows_for, rows_for
 
 EXERCISES = {
     "rows": Exercise(
-        "A hundred runs are worth the same: they are right on 70% of the rows, and err independently. How many held-out "
-        "rows does it take until the best of them reads no more than one point too good on average? To the nearest "
+        "Forty runs are worth the same: they are right on 80% of the rows, and err independently. How many held-out "
+        "rows does it take until the best of them reads no more than half a point too good on average? To the nearest "
         "hundred.",
-        lambda: rows_for(0.01, 100),
+        lambda: rows_for(0.005, 40, accuracy=0.8),
         60,
-        "Halving the optimism takes four times the rows; a tenth of the runs would have saved six rows in ten.",
+        "Halving the optimism takes four times the rows; half of the runs would have saved one row in four.",
         (
             Hint(
-                lambda: rows_for(0.01, 10),
-                "That is for ten runs.",
+                lambda: rows_for(0.005, 40),
+                "That is for runs that are right on 70% of the rows.",
             ),
             Hint(
-                lambda: 0.21 / 0.01**2,
-                "There the standard error is one point. The best of a hundred lies two and a half of them above.",
+                lambda: 0.16 / 0.005**2,
+                "There the standard error is half a point. The best of forty lies more than two of them above.",
             ),
             Hint(
-                lambda: 1.96**2 * 0.21 / 0.01**2,
-                "That takes the 97.5% quantile of one run. Asked is the mean of the largest of a hundred.",
+                lambda: 1.96**2 * 0.16 / 0.005**2,
+                "That takes the 97.5% quantile of one run. Asked is the mean of the largest of forty.",
             ),
             Hint(
-                lambda: rows_for(0.01, 100, accuracy=0.5),
-                "That is for runs that are right on half of the rows.",
+                lambda: rows_for(0.01, 40, accuracy=0.8),
+                "That is for one point.",
             ),
         ),
     ),

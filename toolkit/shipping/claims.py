@@ -43,7 +43,8 @@ def claimed_vs_fresh(
     Returns
     -------
     Finding
-        Estimate: the claim less its value on the fresh rows. The table has one row a sample. The p-value is
+        Estimate: the claim less its value on the fresh rows. Without interval and p-value
+        where neither sample's values differ. The table has one row a sample. The p-value is
         uniform where the run was named beforehand; where it was chosen on the claimed rows, a small one is what
         choosing does (`toolkit.shipping.winner.flag_power` says how often it shows).
 
@@ -81,12 +82,16 @@ def claimed_vs_fresh(
     if se:
         # Welch's degrees of freedom.
         df = se**4 / sum(error**4 / each for error, each in zip(errors, freedom, strict=True))
-        half, p = student.isf(alpha / 2, df) * se, float(2 * student.sf(abs(gap) / se, df))
+        half = float(student.isf(alpha / 2, df)) * se
+        p: float | None = float(2 * student.sf(abs(gap) / se, df))
     else:
-        half, p = 0.0, 1.0 if gap == 0 else 0.0
+        # Values without any spread don't say how far other rows would be from them.
+        half, p = math.nan, None
     low, high = gap - half, gap + half
     said = "the gain" if baseline is not None else "the metric"
-    if low > 0:
+    if math.isnan(half):
+        outcome = "no row differs from another, so that nothing says how sure that is"
+    elif low > 0:
         outcome = f"too good by {low:.3f} to {high:.3f}"
     elif high < 0:
         outcome = f"too modest by {-high:.3f} to {-low:.3f}"
@@ -105,7 +110,8 @@ def claimed_vs_fresh(
         table=pd.DataFrame(table),
         assumptions=(
             "the fresh rows chose nothing: no run, no threshold, no feature",
-            "both samples are of one population",
+            "both samples are of one population, and have no row and no user in common",
+            *(() if cluster is not None else ("no user has several rows",)),
         ),
         cannot_tell=(
             "luck of the choice from a population that changed between the two samples",

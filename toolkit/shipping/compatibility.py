@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from toolkit.features.rates import wilson
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.resampling import clustered_error, several
@@ -23,7 +25,7 @@ from toolkit.shipping.winner import expected_maximum
 
 __all__ = ["flip_bounds", "flips", "negative_flip_rate", "worst_of_equals"]
 
-# With fewer flips than this, McNemar's test is exact.
+# With fewer units that flipped than this, the test is exact.
 _FEW_FLIPS = 25
 
 
@@ -48,7 +50,8 @@ def flips(
     -------
     Finding
         Estimate: the share of all cases that the old version had right and the new one has wrong. The
-        p-value is McNemar's, of "as many broken as repaired". The table's first row is all cases; the others are the
+        p-value is McNemar's, of "as many broken as repaired"; with clusters it asks that of each one's repaired
+        less broken cases. The table's first row is all cases; the others are the
         segments, the one with the largest loss first. The segments' intervals of the change of
         accuracy hold together, and their p-values are adjusted by Holm's method: among many segments one
         looks bad by luck.
@@ -56,7 +59,8 @@ def flips(
     Raises
     ------
     ValueError
-        If columns or values are missing, or there is one cluster only.
+        If columns or values are missing, answers are of another kind than `y`, none is right, there is one
+        cluster only, or no segment has two.
 
     References
     ----------
@@ -75,11 +79,21 @@ def flips(
     level(alpha)
     named = [name for name in (segment, cluster) if name is not None]
     rows = read_columns(decisions, "decisions", ["reference", "current", "y", *dict.fromkeys(named)])
+    for name in ("reference", "current"):
+        # Equality between "1" and 1 would say that nothing was ever right.
+        if is_numeric_dtype(rows[name]) != is_numeric_dtype(rows["y"]):
+            raise ValueError(
+                f"{name}: got {rows[name].dtype} beside {rows['y'].dtype} of y; they must be of one kind"
+            )
     before = (rows["reference"] == rows["y"]).to_numpy()
     after = (rows["current"] == rows["y"]).to_numpy()
+    if not (before | after).any():
+        raise ValueError(
+            f"reference, current: got no right answer among {len(rows):,}; they must be answers as y has them, not scores"
+        )
     units = None if cluster is None else several(rows[cluster], cluster)
     whole = _compared(before, after, units)
-    low, high, se = _share(before & ~after, units, alpha)
+    share_broken = wilson(before & ~after, units, alpha=alpha)
     table = [whole.row("all", alpha)]
     worse = ""
     if segment is not None:
@@ -87,6 +101,10 @@ def flips(
         for name, where in rows.groupby(segment, sort=True).indices.items():
             parts.append(
                 (name, _compared(before[where], after[where], None if units is None else units[where]))
+            )
+        if cluster is not None and not any(part.worth for _, part in parts):
+            raise ValueError(
+                f"cluster: got {cluster!r}, of which each {segment} has one; a segment's interval needs two at least"
             )
         adjusted = _holm([part.p for _, part in parts])
         each = [
@@ -106,12 +124,12 @@ def flips(
     right = max(int(before.sum()), 1)
     return Finding(
         float((before & ~after).mean()),
-        (low, high),
+        (share_broken.low, share_broken.high),
         f"The update breaks {change['broken']:.1%} of all cases ({(before & ~after).sum() / right:.1%} of those that "
         f"were right) and repairs {change['repaired']:.1%}; it is {better} ({100 * change['low']:+.1f} to "
         f"{100 * change['high']:+.1f} points){worse}.",
         unit="of all cases",
-        se=se,
+        se=share_broken.se,
         p=whole.p,
         n=len(rows),
         n_clusters=None if units is None else int(units.max()) + 1,
@@ -122,6 +140,11 @@ def flips(
             "neither was trained on them",
         ),
         cannot_tell=(
+            *(
+                ()
+                if cluster is not None
+                else ("luck from what users with several cases share: name their column",)
+            ),
             "what the update changed from what any retraining would: compare two trainings of the old version",
             "which broken answers somebody relied on",
         ),
@@ -155,26 +178,29 @@ def worst_of_equals(segments: int, cases: int, broken: float, repaired: float) -
 
 @dataclass(frozen=True)
 class _Compared:
-    """Two versions on the same cases: shares of right answers and of flips, the change with its test."""
+    """Two versions on the same cases: shares of right answers and of flips, the change with its test.
+
+    `worth` is how many independent cases these are worth: 0 with one cluster, as nothing says how far another
+    would be from it; `df` are the degrees of freedom of that.
+    """
 
     n: int
     old: float
     new: float
     broken: float
     repaired: float
-    se: float
+    worth: float
     df: float
     p: float
 
     def row(self, name: Any, alpha: float) -> dict[str, Any]:
-        change = self.repaired - self.broken
-        centre, half = change, student.isf(alpha / 2, self.df) * self.se if np.isfinite(self.df) else 0.0
-        if not np.isfinite(self.df):
+        centre, half = 0.0, 1.0
+        if self.worth:
             # Agresti and Min (2005): half a case more in each of the four cells.
-            n = self.n + 2
-            up, down = (self.n * self.repaired + 0.5) / n, (self.n * self.broken + 0.5) / n
+            n = self.worth + 2
+            up, down = (self.worth * self.repaired + 0.5) / n, (self.worth * self.broken + 0.5) / n
             centre = up - down
-            half = norm.isf(alpha / 2) * np.sqrt((up + down - centre**2) / n)
+            half = student.isf(alpha / 2, self.df) * np.sqrt((up + down - centre**2) / n)
         return {
             "segment": name,
             "cases": self.n,
@@ -182,7 +208,7 @@ class _Compared:
             "new": self.new,
             "broken": self.broken,
             "repaired": self.repaired,
-            "change": change,
+            "change": self.repaired - self.broken,
             "low": max(-1.0, float(centre - half)),
             "high": min(1.0, float(centre + half)),
             "p": self.p,
@@ -195,25 +221,39 @@ def _compared(before: np.ndarray, after: np.ndarray, units: np.ndarray | None) -
         name: float(each.mean())
         for name, each in {"old": before, "new": after, "broken": broken, "repaired": repaired}.items()
     }
+    change = repaired.astype(int) - broken
     if units is None:
-        return _Compared(n=n, se=0.0, df=np.inf, p=_mcnemar(int(broken.sum()), int(repaired.sum())), **shares)
-    change = repaired.astype(float) - broken
-    code = pd.factorize(units)[0]
-    if not (code > 0).any():
-        # One cluster: nothing says how far another would be from it.
-        return _Compared(n=n, se=np.inf, df=1, p=1.0, **shares)
-    se, df = clustered_error((change - change.mean()) / len(change), code), int(code.max())
-    p = float(2 * student.sf(abs(change.mean()) / se, df)) if se else float(change.mean() == 0)
-    return _Compared(n=n, se=se, df=df, p=p, **shares)
+        return _Compared(n=n, worth=n, df=np.inf, p=_mcnemar(change), **shares)
+    code, names = pd.factorize(units)
+    if len(names) < 2:
+        return _Compared(n=n, worth=0, df=1, p=1.0, **shares)
+    alone = change.var() / n
+    together = clustered_error((change - change.mean()) / n, code) ** 2
+    # Where all cases change alike nothing shows how far users differ: each counts as one case.
+    worth = min(float(n), n * alone / together if together else n) if alone else len(names)
+    p = _mcnemar(np.bincount(code, change))
+    # Kish's number of equal clusters: a few large ones decide how well the spread is known.
+    df = max(1.0, n**2 / float((np.bincount(code) ** 2).sum()) - 1)
+    return _Compared(n=n, worth=worth, df=df, p=p, **shares)
 
 
-def _mcnemar(broken: int, repaired: int) -> float:
-    from statsmodels.stats.contingency_tables import mcnemar
+def _mcnemar(net: np.ndarray) -> float:
+    """How often the units' net repairs would lie as far from 0 if each had its sign by a fair coin.
 
-    if broken + repaired == 0:
-        return 1.0
-    exact = broken + repaired < _FEW_FLIPS
-    return float(mcnemar([[0, broken], [repaired, 0]], exact=exact, correction=False).pvalue)
+    With one case a unit that is McNemar's test; with several it is the same test of units.
+    """
+    net = net[net != 0]
+    far = abs(float(net.sum()))
+    if len(net) >= _FEW_FLIPS:
+        return float(2 * norm.sf(far / np.sqrt((net**2).sum())))
+    sizes = np.abs(net).astype(int)
+    total = int(sizes.sum())
+    # The chance of each sum of those that fall on heads.
+    chance = np.zeros(total + 1)
+    chance[0] = 1.0
+    for size in sizes:
+        chance = (chance + np.concatenate([np.zeros(size), chance[:-size]])) / 2
+    return min(1.0, float(chance[np.abs(2 * np.arange(total + 1) - total) >= far].sum()))
 
 
 def _holm(ps: list[float]) -> list[float]:
@@ -223,21 +263,6 @@ def _holm(ps: list[float]) -> list[float]:
     adjusted = np.empty(len(ps))
     adjusted[order] = stepped
     return [float(each) for each in adjusted]
-
-
-def _share(broken: np.ndarray, units: np.ndarray | None, alpha: float) -> tuple[float, float, float]:
-    """The interval of the broken share and its standard error: Wilson's, or by clusters."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    n, rate = len(broken), float(broken.mean())
-    se = float(np.sqrt(rate * (1 - rate) / n))
-    if units is not None:
-        se = clustered_error((broken - rate) / n, units)
-    # As many independent cases as would have this standard error.
-    size = rate * (1 - rate) / se**2 if se else n
-    low, high = proportion_confint(rate * size, size, alpha=alpha, method="wilson")
-    # At 0 and 1 an end is off by rounding.
-    return min(float(low), rate), max(float(high), rate), se
 
 
 def _segments(each: list[dict[str, Any]], segment: str, alpha: float) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from toolkit.rules import count, number, one_of, share
+from toolkit.shipping.winner import winner_reads
 
 # What stands between the runs and the held-out rows.
 MODES = ("reuse", "ladder", "thresholdout", "fresh")
@@ -108,7 +109,13 @@ def search_claims(
         held = accuracy + common * _mirrored(draw, 1) + own * later
         best = np.maximum.accumulate(_thresholdout(read, held, rows, draw), axis=1)
     sizes = _sizes(runs)
-    return pd.DataFrame({"runs": sizes, "claim": best.mean(axis=0)[np.array(sizes) - 1]})
+    claim = best.mean(axis=0)[np.array(sizes) - 1]
+    if mode != "fresh":
+        # What reuse reads is known exactly; these searches' distance from it is their luck in every mode.
+        reused = np.maximum.accumulate(read, axis=1).mean(axis=0)[np.array(sizes) - 1]
+        exact = [winner_reads(size, rows, accuracy=accuracy, correlation=correlation) for size in sizes]
+        claim += exact - reused
+    return pd.DataFrame({"runs": sizes, "claim": claim})
 
 
 def attack_path(rows: int, mode: str, *, runs: int = 500, rng: int = 0) -> pd.DataFrame:
@@ -205,7 +212,7 @@ def _reads(signs: np.ndarray, right: np.ndarray, at: np.ndarray) -> np.ndarray:
 def _noises(rows: int, accuracy: float, correlation: float) -> tuple[float, float]:
     """The standard errors of a reading: what is the run's own, and what all runs share."""
     noise = math.sqrt(share("accuracy", accuracy) * (1 - accuracy) / count("rows", rows))
-    shared = share("correlation", correlation)
+    shared = share("correlation", correlation, open_high=True)
     return noise * math.sqrt(1 - shared), noise * math.sqrt(shared)
 
 

@@ -43,6 +43,8 @@ def log_runs(tracker: Any, store: Path, *, experiment: str, metric: str) -> str:
     ------
     ValueError
         If columns or values are missing, a run is there twice, or the folder isn't there.
+    ImportError
+        If MLflow isn't installed.
 
     Examples
     --------
@@ -66,8 +68,13 @@ def log_runs(tracker: Any, store: Path, *, experiment: str, metric: str) -> str:
     with warnings.catch_warnings():
         # SQLAlchemy's, of what MLflow does.
         warnings.simplefilter("ignore")
-        import mlflow
-        from mlflow.entities import Metric, Param
+        try:
+            import mlflow
+            from mlflow.entities import Metric, Param
+        except ImportError as missing:
+            raise ImportError(
+                f"log_runs needs MLflow ({missing}): pip install 'improving-ml-toolkit[mlflow]'"
+            ) from missing
 
         # Set to INFO by the import.
         logging.getLogger("mlflow").setLevel(logging.ERROR)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import chi2
 
 from toolkit.resampling import bootstrap
@@ -68,7 +69,9 @@ def from_rows(values: np.ndarray, clusters: Any, *, replicates: int, rng: Any) -
     """
     metrics = values.mean(axis=0)
     drawn = bootstrap(lambda weight: weight @ values / weight.sum(), clusters, replicates=replicates, rng=rng)
-    return _again(metrics, drawn - metrics, tested=True)
+    groups = len(pd.unique(np.asarray(clusters)))
+    # Drawn from as many as there are, few clusters vary less than they would anew.
+    return _again(metrics, np.sqrt(groups / (groups - 1)) * (drawn - metrics), by_rows=True)
 
 
 def from_errors(metrics: np.ndarray, errors: np.ndarray, *, replicates: int, rng: Any) -> Reselected:
@@ -98,20 +101,23 @@ def from_errors(metrics: np.ndarray, errors: np.ndarray, *, replicates: int, rng
         own = min(1.0, degrees * float(metrics.var(ddof=1)) / chi2.ppf(0.05, degrees) / noise)
     shape = (replicates, len(metrics))
     common = np.sqrt(1 - own) * draw.normal(size=(replicates, 1))
-    return _again(metrics, errors * (np.sqrt(own) * draw.normal(size=shape) + common), tested=False)
+    return _again(metrics, errors * (np.sqrt(own) * draw.normal(size=shape) + common), by_rows=False)
 
 
-def _again(metrics: np.ndarray, noise: np.ndarray, *, tested: bool) -> Reselected:
+def _again(metrics: np.ndarray, noise: np.ndarray, *, by_rows: bool) -> Reselected:
     runs = len(metrics)
     if runs == 1:
         return Reselected(noise[:, 0], noise, 0, 1.0, None)
     own = noise - noise.mean(axis=1, keepdims=True)
     luck, spread = float(own.var(axis=0).sum()) / (runs - 1), float(metrics.var(ddof=1))
+    if not by_rows:
+        # A lower confidence bound: the answer without rows must not fall short by the readings' chance.
+        spread *= (runs - 1) / chi2.ppf(0.95, runs - 1)
     real = max(0.0, 1 - luck / spread) if spread else 0.0
     # The readings are spread by luck already; were they taken for the truth, luck would count twice
     # and the repeated choice would follow the first one's.
     worth = metrics.mean() + np.sqrt(real) * (metrics - metrics.mean())
     best = (worth + noise).argmax(axis=1)
     lead = metrics.max() - metrics.mean()
-    p = (1 + int((own.max(axis=1) >= lead).sum())) / (1 + len(noise)) if tested else None
+    p = (1 + int((own.max(axis=1) >= lead).sum())) / (1 + len(noise)) if by_rows else None
     return Reselected(noise[np.arange(len(noise)), best], noise, int(metrics.argmax()), real, p)

@@ -60,16 +60,19 @@ def tracker_audit(
     -------
     Finding
         Estimate: by how much the best run's metric exceeds what it is worth, on average over repeated
-        choices. Its interval is for the luck of this one winner, whatever the runs are worth, so that it
-        holds in more cases than its level says: the metric less its ends is where the truth lies. The p-value, which takes `rows`, is of "all runs are worth the same". The table
-        has a row a `data_hash`: runs, configurations, seeds, the best run and its metric, the same corrected.
+        choices; among equal runs it falls short by up to a tenth, as some luck is taken for worth. Its
+        interval is for the luck of this one winner, whatever the runs are worth, so that it
+        holds in more cases than its level says: the metric less its ends is where the truth lies. The p-value,
+        for which it takes `rows`, is of "all runs are worth the same". The table has a row a
+        `data_hash`: runs, configurations, seeds, the best run and its metric, the same corrected.
 
     Raises
     ------
     ValueError
         If columns or values are missing, a run is there twice, the data aren't there, a metric isn't
         a share although `se` isn't given, a standard error is negative, or `rows` lack a run, don't have the
-        same rows for each, or have another mean than the metric.
+        same rows for each, have another mean than the metric, another number than `n_holdout`, or a row
+        in several clusters.
 
     References
     ----------
@@ -105,6 +108,11 @@ def tracker_audit(
         audited = name == data_hash
         if audited and rows is not None:
             values, units = _matrix(rows, part, cluster)
+            if (part["n_holdout"] != len(values)).any():
+                raise ValueError(
+                    f"n_holdout: got {part['n_holdout'][part['n_holdout'] != len(values)].iloc[0]:,} beside "
+                    f"{len(values):,} held-out rows in rows; they must agree"
+                )
             again = from_rows(values, units, replicates=replicates, rng=rng)
         else:
             again = from_errors(
@@ -146,6 +154,7 @@ def tracker_audit(
             "every run that was looked at is in the tracker",
             "the best run was taken for its metric",
             *(() if rows is not None else ("runs share no luck beyond what their closeness shows",)),
+            *(() if se is not None or cluster is not None else ("no user has several of the held-out rows",)),
         ),
         cannot_tell=(
             "what later runs learnt from earlier ones' metrics on these rows: that adds to it",
@@ -179,12 +188,14 @@ def _errors(runs: pd.DataFrame, se: str | None) -> np.ndarray:
             raise ValueError(f"{se}: got {runs[se].min()}; a standard error isn't negative")
         given: np.ndarray = runs[se].to_numpy(dtype=float)
         return given
-    metric = runs["metric"].to_numpy(dtype=float)
+    metric, size = (runs[name].to_numpy(dtype=float) for name in ("metric", "n_holdout"))
     if ((metric < 0) | (metric > 1)).any():
         raise ValueError(
             f"metric: got {metric[(metric < 0) | (metric > 1)][0]}; without `se` it must be a share, in [0, 1]"
         )
-    errors: np.ndarray = np.sqrt(metric * (1 - metric) / runs["n_holdout"].to_numpy(dtype=float))
+    # One row right and one wrong more: a run that was right on all rows had luck too.
+    near = (size * metric + 1) / (size + 2)
+    errors: np.ndarray = np.sqrt(near * (1 - near) / size)
     return errors
 
 
@@ -210,6 +221,9 @@ def _matrix(rows: Any, runs: pd.DataFrame, cluster: str | None) -> tuple[np.ndar
         )
     units = wide.index.to_numpy()
     if cluster is not None:
-        of_row = long.drop_duplicates("row_id").set_index("row_id")[cluster]
+        of_row = long.drop_duplicates(["row_id", cluster]).set_index("row_id")[cluster]
+        if of_row.index.has_duplicates:
+            row = of_row.index[of_row.index.duplicated()][0]
+            raise ValueError(f"{cluster}: got several for row {row}; a held-out row is of one")
         units = of_row.reindex(wide.index).to_numpy()
     return wide.to_numpy(dtype=float), units
