@@ -165,9 +165,9 @@ def _fit(users: Any, events: Any) -> None:
             raise ValueError(f"ts: got {schema['ts']} in {name}; it must be times with their zone")
         needed = ["user_id", "ts", *(["arm"] if frame is users else [])]
         lost = frame.lazy().select(*(nw.col(each).is_null().cast(nw.Int64).sum() for each in needed))
-        for column, count in lost.collect().rows(named=True)[0].items():
-            if count:
-                raise ValueError(f"{column}: got {count:,} missing; {name} must be complete")
+        for column, absent in lost.collect().rows(named=True)[0].items():
+            if absent:
+                raise ValueError(f"{column}: got {absent:,} missing; {name} must be complete")
         native = frame.to_native()
         if isinstance(native, pd.DataFrame):
             one_kind(native["user_id"], "user_id", name)
