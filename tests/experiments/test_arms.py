@@ -82,6 +82,23 @@ def test_a_covariate_s_coefficient_is_pooled_within_strata():
     assert told["treatment"].value == pytest.approx(frame["y"].mean(), abs=0.03)
 
 
+def test_a_covariate_s_coefficient_counts_each_stratum_by_its_units():
+    draws = np.random.default_rng(1)
+    part = np.repeat([0, 1], [300, 100])
+    frame = pd.DataFrame({"arm": ["control", "treatment"] * 200, "x": draws.normal(size=400), "part": part})
+    frame["y"] = np.where(part, 5, 2) * frame["x"] + draws.normal(size=400)
+    found = grouped(frame, ["y", "x"], arm="arm", stratum="part")
+    plain = both_arms(found, Metric("y"))["control"].value
+    told = both_arms(found, Metric("y", covariate="x"))["control"].value
+    weights, means = (0.75, 0.25), frame.groupby(["part", "arm"])["x"].mean()
+    apart = sum(w * (means[k, "control"] - frame.loc[part == k, "x"].mean()) for k, w in enumerate(weights))
+    covariances = [np.cov(frame.loc[part == k, ["y", "x"]].T) for k in (0, 1)]
+    slope = sum(w * c[0, 1] for w, c in zip(weights, covariances, strict=True)) / sum(
+        w * c[1, 1] for w, c in zip(weights, covariances, strict=True)
+    )
+    assert told == pytest.approx(plain - slope * apart, rel=1e-9)
+
+
 def test_everybody_is_one_arm():
     whole = moments([1, 2, 6], [1, 2, 3])
     ratio = everybody(whole, Metric("y", per="x"))
