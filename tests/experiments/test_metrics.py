@@ -281,6 +281,8 @@ def test_strata_and_arms_that_lie_far_apart_keep_their_own_spread(lazily):
     assert other.se == pytest.approx(told.se, rel=1e-7)
     far = units.assign(y=units["y"] + 1e7 * (units["arm"] == "treatment"))
     assert compare(lazily(far), "y").se == pytest.approx(compare(units, "y").se, rel=1e-7)
+    high = units.assign(y=units["y"] + 1e8)
+    assert spread(lazily(high), "y")[1] == pytest.approx(spread(units, "y")[1], rel=1e-7)
 
 
 def test_a_spread_is_what_one_unit_brings_to_the_error():
