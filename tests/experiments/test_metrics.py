@@ -171,6 +171,23 @@ def test_what_rounding_leaves_of_a_constant_ratio_is_no_variance(lazily):
     assert large.p == pytest.approx(compare(units, "y").p, rel=1e-9)
 
 
+@pytest.mark.parametrize("lazily", [lambda f: f, duckdb.from_df, lambda f: pl.from_pandas(f).lazy()])
+def test_a_unit_in_two_strata_is_refused(lazily):
+    events = events_of().assign(country="de")
+    fine = compare(lazily(events), "y", cluster="user_id", strata="country")
+    assert fine.p == pytest.approx(compare(events, "y", cluster="user_id").p)
+    moved = events.index == np.flatnonzero(events["user_id"].duplicated())[0]
+    with pytest.raises(
+        ValueError, match="user_id: got 1 in two of arm, country; a unit is in one arm and stratum"
+    ):
+        compare(
+            lazily(events.assign(country=np.where(moved, "fr", "de"))),
+            "y",
+            cluster="user_id",
+            strata="country",
+        )
+
+
 def test_ids_that_are_text_and_numbers_are_refused():
     events = events_of()
     mixed = [user if place % 2 else str(user) for place, user in enumerate(events["user_id"])]
