@@ -104,7 +104,9 @@ def test_each_arm_s_error_is_scipy_s():
 
 
 def test_a_reader_s_own_test_sees_the_sums_of_the_values_as_they_are():
-    log = events(600, 3, 0.2, rng=7, offset=10.0)
+    # Users who come more often act more: sums of products then don't cancel.
+    log = events(600, 3, 0.2, rng=7, offset=10.0)[lambda f: f.index % 7 > 0]
+    log["y"] += log.groupby("user_id")["y"].transform("size")
     seen = []
 
     def own(control, treatment):
@@ -112,13 +114,15 @@ def test_a_reader_s_own_test_sees_the_sums_of_the_values_as_they_are():
         a, b = by_event(control), by_event(treatment)
         return 2 * norm.sf(np.abs(b[0] - a[0]) / np.sqrt(a[1] + b[1]))
 
-    told = aa_size(log, tests=500, test=own)
+    told = aa_size(log, tests=500, test=own, share=0.2)
     assert told.estimate == pytest.approx(table_of(told)["significant"]["event"], abs=0.003)
     assert told.estimate == table_of(told)["significant"]["your test"]
     whole = sums_of(log)
     for name in vars(whole):
         both = getattr(seen[0][0], name) + getattr(seen[0][1], name)
         assert both == pytest.approx(np.full(100, getattr(whole, name)[0]), rel=1e-9)
+    # The treatment is the second, and has the share that was asked for.
+    assert seen[0][1].units.mean() == pytest.approx(0.2 * 600, abs=5)
 
 
 def test_the_interval_holds_the_rate_at_nominal_under_dealt_buckets():
