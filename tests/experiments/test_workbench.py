@@ -127,6 +127,8 @@ def test_the_wrong_unit_s_size_is_the_outline_s():
     told = unread_noise([50], icc=0.2).iloc[0]
     assert told["width"] ** 2 == pytest.approx(10.8)
     assert told["size"] == pytest.approx(0.551, abs=0.0005)
+    # Kish: 1 + (m (1 + cv^2) - 1) icc.
+    assert unread_noise([10], icc=0.1, varying=1.5)["width"].iloc[0] ** 2 == pytest.approx(4.15)
     assert unread_noise([1, 9], icc=0.0)["size"].tolist() == pytest.approx([0.05, 0.05])
 
 
