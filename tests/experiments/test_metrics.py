@@ -155,6 +155,9 @@ def test_units_that_weigh_unequally_are_told():
     told = compare(units, Metric("y", per="n")).assumptions[2]
     assert told.startswith("a few units are enough: they differ so much in n that an arm's weigh as 4 equal")
     assert len(compare(units, "y").assumptions) == 2
+    events = units.loc[units.index.repeat(units["n"].astype(int))].assign(user_id=lambda f: f.index)
+    clustered = compare(events, Metric("y", per=ROWS), cluster="user_id").assumptions[2]
+    assert "differ so much in rows that an arm's weigh as 4 equal" in clustered
     few = compare(units[100:140], Metric("y", per="n")).assumptions[2]
     assert few == "values are about normal: the smaller arm has 20 units"
 

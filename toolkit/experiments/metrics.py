@@ -290,7 +290,7 @@ def _assumptions(
         told.append(f"values are about normal: the smaller arm has {fewest} units")
     elif worth < _FEW:
         told.append(
-            f"a few units are enough: they differ so much in {metric.per} that an arm's weigh as {worth:.0f} "
+            f"a few units are enough: they differ so much in {'rows' if metric.per == ROWS else metric.per} that an arm's weigh as {worth:.0f} "
             "equal ones, and the interval may be too narrow (`aa_size` tells)"
         )
     return tuple(told)
