@@ -65,8 +65,9 @@ def test_the_lift_of_six_rows_is_the_one_by_hand():
     # 2 of 2 against 1 of 3; the row without an arm has no part.
     assert found.estimate == pytest.approx(2.0)
     assert (found.n, found.n_clusters) == (5, 4)
-    # Control: residuals 1 - 2/3 for user 1 and 0 - 1/3 for user 2, over 3 rows; treatment: none.
-    control_se = np.sqrt((1 / 3) ** 2 + (1 / 3) ** 2) / 3
+    # Control: residuals 1 - 2/3 for user 1 and 0 - 1/3 for user 2, over 3 rows; two users have one
+    # degree of freedom. Treatment: none.
+    control_se = np.sqrt(2 * ((1 / 3) ** 2 + (1 / 3) ** 2)) / 3
     assert found.se == pytest.approx(control_se / (1 / 3) ** 2)
 
 
@@ -129,8 +130,9 @@ def test_other_libraries_frames_give_the_same_finding(nine):
         (lambda log, y: (log.assign(arm="control"), y), r"arm: got \['control'\]"),
         (lambda log, y: (log, y.iloc[:-1]), "outcomes: got none for 1 of 4 rows"),
         (lambda log, y: (log, y.assign(y=0)), "outcomes: got no good match in the control"),
+        (lambda log, y: (log, y.assign(y=[1, 0, 1, 0])), "outcomes: got no good match in the treatment"),
         (lambda log, y: ([], y), "serving_log: got list"),
-        (lambda log, y: (log.assign(user_id=[1, 1, 2, 3]), y), "user_id: got 1 and 0 others in both arms"),
+        (lambda log, y: (log.assign(user_id=[1, 1, 2, 3]), y), "user_id: got 1 in two of arm"),
         (lambda log, y: (log, y.assign(y=[np.inf, 0, 1, 1])), "y: got inf in outcomes; it must be finite"),
         (
             lambda log, y: (log, pd.concat([y, y])),

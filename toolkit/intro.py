@@ -6,13 +6,13 @@ the simulated story; and whether a training table knows what a request couldn't.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from scipy.stats import norm
 
 from toolkit.attribution import Attribution, shapley
+from toolkit.experiments.metrics import ROWS, Metric, compare
 from toolkit.features.leaks import asof_audit
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
@@ -40,7 +40,7 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     serving_log, outcomes : any frame that Narwhals reads
         Rows without an arm are left out; every other impression needs its outcome.
     alpha : float
-        One minus the level of the interval, which is by user (delta method).
+        One minus the level of the interval, which is by user, of the ratio's logarithm (`compare`).
 
     Returns
     -------
@@ -50,7 +50,8 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     Raises
     ------
     ValueError
-        If the arms aren't control and treatment, a user is in both, or an impression has no outcome.
+        If the arms aren't control and treatment or one has a single user, a user is in both, an
+        impression has no outcome, or nothing varies.
 
     References
     ----------
@@ -58,6 +59,7 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> log = pd.DataFrame({"request_id": range(4), "item_id": 7, "user_id": range(4), "arm": list("ccTT")})
     >>> log["arm"] = log["arm"].map({"c": "control", "T": "treatment"})
     >>> outcomes = pd.DataFrame({"request_id": range(4), "item_id": 7, "y": [1, 0, 1, 1]})
@@ -72,38 +74,24 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
     if set(log["arm"]) != {"control", "treatment"}:
         raise ValueError(f"arm: got {sorted(set(log['arm']))}; there must be control and treatment")
     shown = with_outcomes(log, outcomes, label=False)
-    by_user = shown.groupby(["arm", "user_id"])["y"].agg(["sum", "count"]).reset_index()
-    if by_user["user_id"].duplicated().any():
-        both = by_user.loc[by_user["user_id"].duplicated(), "user_id"]
-        raise ValueError(
-            f"user_id: got {both.iloc[0]} and {len(both) - 1:,} others in both arms; a user is in one"
-        )
-    rows = []
-    for arm, users in by_user.groupby("arm"):
-        mean = users["sum"].sum() / users["count"].sum()
-        residual = users["sum"] - mean * users["count"]
-        error = np.sqrt((residual**2).sum()) / users["count"].sum()
-        rows.append((arm, len(users), int(users["count"].sum()), mean, error))
-    table = pd.DataFrame(rows, columns=["arm", "users", "requests", "reward", "se"])
-    (control, treatment), (control_se, treatment_se) = table["reward"], table["se"]
-    if control == 0:
-        raise ValueError("outcomes: got no good match in the control; a relative lift needs one")
-    lift = treatment / control - 1
-    se = float(np.hypot(treatment_se, treatment * control_se / control) / control)
-    half = float(norm.isf(alpha / 2)) * se
-    return Finding(
-        float(lift),
-        (float(lift - half), float(lift + half)),
-        (
+    for arm in ("control", "treatment"):
+        if not shown.loc[shown["arm"] == arm, "y"].sum() > 0:
+            raise ValueError(
+                f"outcomes: got no good match in the {arm}; a relative lift needs one in each arm"
+            )
+    found = compare(shown, Metric("y", per=ROWS), cluster="user_id", relative=True, alpha=alpha)
+    assert found.table is not None
+    table = found.table.rename(columns={"units": "users", "value": "reward"})
+    table.insert(2, "requests", shown["arm"].value_counts()[table["arm"]].to_numpy())
+    lift, (low, high) = found.estimate, found.ci
+    return replace(
+        found,
+        verdict=(
             f"The treatment's lift of {lift:+.1%} can't be told from none."
-            if abs(lift) <= half
+            if low <= 0 <= high
             else f"The treatment's users act {abs(lift):.1%} {'more' if lift > 0 else 'less'} often than the control's."
         ),
-        se=se,
-        p=float(2 * norm.sf(abs(lift) / se)) if se else None,
-        n=len(shown),
-        n_clusters=len(by_user),
-        alpha=alpha,
+        unit="",
         table=table,
         assumptions=("users were split at random, and one user's arm doesn't change another's reward",),
         cannot_tell=("which of the differences between notebook and production made it",),

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from scipy.stats import norm, ttest_ind
+from scipy.stats import norm, ttest_ind, ttest_ind_from_stats
 
 from toolkit.experiments.aa_size import ArmSums, aa_size, by_cluster, by_event
 
@@ -74,23 +74,19 @@ def test_buckets_give_what_honest_splits_user_by_user_give():
 
 def test_honest_splits_are_those_that_a_loop_over_users_makes():
     log = events(400, 5, 0.3, rng=4)
-    sums = log.groupby("user_id")["y"].sum().to_numpy() / 5
-    draws = np.random.default_rng(5)
+    means = log.groupby("user_id")["y"].mean().to_numpy()
+    treated = np.random.default_rng(5).random((2_000, 400)) < 0.5
     wrong = []
-    for _ in range(2_000):
-        treated = draws.random(400) < 0.5
-        wrong.append(
-            [
-                ttest_ind(sums[treated], sums[~treated], equal_var=False).pvalue < 0.05,
-                ttest_ind(
-                    log["y"][np.repeat(treated, 5)], log["y"][np.repeat(~treated, 5)], equal_var=False
-                ).pvalue
-                < 0.05,
-            ]
-        )
+    for values, member in ((means, treated), (log["y"].to_numpy(), np.repeat(treated, 5, axis=1))):
+        told = []
+        for inside in (member, ~member):
+            n = inside.sum(1)
+            mean = inside @ values / n
+            told += [mean, np.sqrt((inside @ values**2 - n * mean**2) / (n - 1)), n]
+        wrong.append(ttest_ind_from_stats(*told, equal_var=False).pvalue < 0.05)
     told = table_of(aa_size(log, tests=10_000))
     for place, name in enumerate(("cluster", "event")):
-        rate = np.mean(wrong, axis=0)[place]
+        rate = wrong[place].mean()
         assert told["significant"][name] == pytest.approx(rate, abs=3.5 * np.sqrt(rate * (1 - rate) / 1_700))
 
 
@@ -108,7 +104,9 @@ def test_each_arm_s_error_is_scipy_s():
 
 
 def test_a_reader_s_own_test_sees_the_sums_of_the_values_as_they_are():
-    log = events(600, 3, 0.2, rng=7, offset=10.0)
+    # Users who come more often act more: sums of products then don't cancel.
+    log = events(600, 3, 0.2, rng=7, offset=10.0)[lambda f: f.index % 7 > 0]
+    log["y"] += log.groupby("user_id")["y"].transform("size")
     seen = []
 
     def own(control, treatment):
@@ -116,13 +114,15 @@ def test_a_reader_s_own_test_sees_the_sums_of_the_values_as_they_are():
         a, b = by_event(control), by_event(treatment)
         return 2 * norm.sf(np.abs(b[0] - a[0]) / np.sqrt(a[1] + b[1]))
 
-    told = aa_size(log, tests=500, test=own)
+    told = aa_size(log, tests=500, test=own, share=0.2)
     assert told.estimate == pytest.approx(table_of(told)["significant"]["event"], abs=0.003)
     assert told.estimate == table_of(told)["significant"]["your test"]
     whole = sums_of(log)
     for name in vars(whole):
         both = getattr(seen[0][0], name) + getattr(seen[0][1], name)
         assert both == pytest.approx(np.full(100, getattr(whole, name)[0]), rel=1e-9)
+    # The treatment is the second, and has the share that was asked for.
+    assert seen[0][1].units.mean() == pytest.approx(0.2 * 600, abs=5)
 
 
 def test_the_interval_holds_the_rate_at_nominal_under_dealt_buckets():
@@ -172,6 +172,8 @@ def test_outcomes_are_joined_where_the_frames_are():
         ({}, {"share": 0.01}, "user_id: got 100; the smaller arm must have 10 on average"),
         ({}, {"value": "z"}, r"log: got columns .*; it must have z"),
         ({"y": 1.0}, {}, r"y: got 1\.0 in all rows; a test needs values that differ"),
+        ({"y": 0.1}, {}, r"y: got 0\.\d+ in all rows; a test needs values that differ"),
+        ({"user_id": [1, "1"] * 100}, {}, "user_id: got ids that are text and others that aren't in log"),
         ({"y": np.nan}, {}, "y: got 200 missing of 200; log must be complete"),
         ({"y": "a"}, {}, "y: got .* in log; it must be numbers"),
         ({}, {"test": lambda a, b: 0.5}, r"test: got values of shape \(\); it must return one p-value"),

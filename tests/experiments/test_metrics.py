@@ -134,6 +134,70 @@ def test_the_post_stratified_estimate_by_hand():
     assert one.ci == pytest.approx(compare(units, "y").ci)
 
 
+def test_strata_of_several_columns_are_their_combinations():
+    units = users_of(300, rng=11, lift=0.3)
+    units["device"] = np.where(np.arange(300) % 3 == 0, "phone", "desk")
+    expected = compare(units.assign(both=units["country"] + units["device"]), "y", strata="both")
+    for lazily in (lambda f: f, duckdb.from_df):
+        found = compare(lazily(units), "y", strata=["country", "device"])
+        assert found.ci == pytest.approx(expected.ci, rel=1e-9)
+    assert "country and device was known before the arm could change it" in found.assumptions
+    one = compare(units, "y", strata=["country"])
+    assert one.ci == pytest.approx(compare(units, "y", strata="country").ci)
+
+
+def test_units_that_weigh_unequally_are_told():
+    # One unit of 100 rows among 99 of one: (99 + 100)^2 / (99 + 100^2) = 3.92 equal ones.
+    draws = np.random.default_rng(0)
+    units = pd.DataFrame({"arm": ["control", "treatment"] * 100, "n": 1.0, "y": draws.random(200)})
+    assert len(compare(units, Metric("y", per="n")).assumptions) == 2
+    units.loc[[0, 1], "n"] = 100.0
+    told = compare(units, Metric("y", per="n")).assumptions[2]
+    assert told.startswith("a few units are enough: they differ so much in n that an arm's weigh as 4 equal")
+    assert len(compare(units, "y").assumptions) == 2
+    events = units.loc[units.index.repeat(units["n"].astype(int))].assign(user_id=lambda f: f.index)
+    clustered = compare(events, Metric("y", per=ROWS), cluster="user_id").assumptions[2]
+    assert "differ so much in rows that an arm's weigh as 4 equal" in clustered
+    few = compare(units[100:140], Metric("y", per="n")).assumptions[2]
+    assert few == "values are about normal: the smaller arm has 20 units"
+
+
+@pytest.mark.parametrize("lazily", [lambda f: f, duckdb.from_df, lambda f: pl.from_pandas(f).lazy()])
+def test_what_rounding_leaves_of_a_constant_ratio_is_no_variance(lazily):
+    units = users_of()
+    with pytest.raises(ValueError, match="y: got no variance in either arm"):
+        compare(lazily(units.assign(y=0.1 * units["n"])), Metric("y", per="n"))
+    with pytest.raises(ValueError, match="y: got sums that aren't finite"):
+        compare(lazily(units.assign(y=1e300 * units["y"])), "y")
+    # Squares of whole numbers near 2**61 have no room in 64 bits.
+    large = compare(lazily(units.assign(y=(units["y"] * 2**58).astype("int64"))), "y")
+    assert large.p == pytest.approx(compare(units, "y").p, rel=1e-9)
+
+
+@pytest.mark.parametrize("lazily", [lambda f: f, duckdb.from_df, lambda f: pl.from_pandas(f).lazy()])
+def test_a_unit_in_two_strata_is_refused(lazily):
+    events = events_of().assign(country="de")
+    fine = compare(lazily(events), "y", cluster="user_id", strata="country")
+    assert fine.p == pytest.approx(compare(events, "y", cluster="user_id").p)
+    moved = events.index == np.flatnonzero(events["user_id"].duplicated())[0]
+    with pytest.raises(
+        ValueError, match="user_id: got 1 in two of arm, country; a unit is in one arm and stratum"
+    ):
+        compare(
+            lazily(events.assign(country=np.where(moved, "fr", "de"))),
+            "y",
+            cluster="user_id",
+            strata="country",
+        )
+
+
+def test_ids_that_are_text_and_numbers_are_refused():
+    events = events_of()
+    mixed = [user if place % 2 else str(user) for place, user in enumerate(events["user_id"])]
+    with pytest.raises(ValueError, match="user_id: got ids that are text and others that aren't in units"):
+        compare(events.assign(user_id=mixed), Metric("y", per=ROWS), cluster="user_id")
+
+
 def test_a_lift_s_interval_is_that_of_the_ratio_s_logarithm():
     found = compare(users_of(rng=4, lift=0.5), "y", relative=True)
     table = found.table.set_index("arm")
@@ -154,26 +218,30 @@ def test_a_lift_over_nothing_is_undefined_and_the_difference_told():
 
 
 KINDS = {
-    "mean": ("y", {}),
-    "ratio": (Metric("y", per="n"), {}),
-    "cuped": (Metric("y", covariate="before"), {}),
-    "strata": ("y", {"strata": "country"}),
-    "ratio, cuped, strata": (Metric("y", "n", "before"), {"strata": "country"}),
-    "lift": (Metric("y", per="n"), {"relative": True}),
+    "mean": Metric("y"),
+    "ratio": Metric("y", per="n"),
+    "cuped": Metric("y", covariate="before"),
+    "ratio, cuped": Metric("y", "n", "before"),
 }
 
 
 @pytest.fixture(scope="module")
-def worlds():
-    return [users_of(250, rng=seed) for seed in range(400)]
+def readings():
+    """Three hundred worlds without an effect, each read in one go, without strata and with."""
+    worlds = [users_of(250, rng=seed) for seed in range(300)]
+    return {
+        strata: pd.concat([compare_all(units, KINDS, strata=strata) for units in worlds])
+        for strata in (None, "country")
+    }
 
 
+@pytest.mark.parametrize("strata", [None, "country"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_intervals_cover_and_p_values_are_uniform_without_an_effect(kind, worlds):
-    metric, settings = KINDS[kind]
-    found = [compare(units, metric, **settings) for units in worlds]
-    assert 0.93 <= np.mean([each.ci[0] <= 0 <= each.ci[1] for each in found]) <= 0.97
-    assert kstest([each.p for each in found], "uniform").pvalue > 0.001
+def test_intervals_cover_and_p_values_are_uniform_without_an_effect(kind, strata, readings):
+    told = readings[strata].query("metric == @kind")
+    for low, high in (("low", "high"), ("lift_low", "lift_high")):
+        assert 0.925 <= ((told[low] <= 0) & (told[high] >= 0)).mean() <= 0.975
+    assert kstest(told["p"], "uniform").pvalue > 0.001
 
 
 def test_clustered_intervals_cover_where_naive_ones_do_not():
@@ -187,8 +255,8 @@ def test_clustered_intervals_cover_where_naive_ones_do_not():
     assert np.mean(inside["naive"]) < 0.85
 
 
-def test_intervals_cover_a_true_lift(worlds):
-    lifted = [units.assign(y=units["y"] + 0.5 * (units["arm"] == "treatment")) for units in worlds]
+def test_intervals_cover_a_true_lift():
+    lifted = [users_of(250, rng=seed, lift=0.5) for seed in range(300)]
     found = [compare(units, "y", relative=True) for units in lifted]
     assert 0.925 <= np.mean([each.ci[0] <= 0.1 <= each.ci[1] for each in found]) <= 0.975
 
@@ -233,6 +301,8 @@ def test_strata_and_arms_that_lie_far_apart_keep_their_own_spread(lazily):
     assert other.se == pytest.approx(told.se, rel=1e-7)
     far = units.assign(y=units["y"] + 1e7 * (units["arm"] == "treatment"))
     assert compare(lazily(far), "y").se == pytest.approx(compare(units, "y").se, rel=1e-7)
+    high = units.assign(y=units["y"] + 1e8)
+    assert spread(lazily(high), "y")[1] == pytest.approx(spread(units, "y")[1], rel=1e-7)
 
 
 def test_a_spread_is_what_one_unit_brings_to_the_error():
@@ -243,6 +313,7 @@ def test_a_spread_is_what_one_unit_brings_to_the_error():
     value, deviation = spread(units, "y")
     assert (value, deviation) == (pytest.approx(units["y"].mean()), pytest.approx(units["y"].std()))
     assert spread(units, "y", arm="arm")[1] == pytest.approx(deviation)
+    assert spread(units.rename(columns={"y": "everybody"}), "everybody") == pytest.approx((value, deviation))
 
 
 @pytest.mark.parametrize(
@@ -250,7 +321,7 @@ def test_a_spread_is_what_one_unit_brings_to_the_error():
     [
         ({}, "z", {}, r"units: got columns .*; it must have z"),
         ({"y": np.nan}, "y", {}, "y: got 400 missing; units must be complete"),
-        ({"y": np.inf}, "y", {}, "y: got a sum that isn't finite in units"),
+        ({"y": np.inf}, "y", {}, "y: got sums that aren't finite in units"),
         ({"y": "a"}, "y", {}, "y: got .* in units; it must be numbers"),
         ({"y": 1.0}, "y", {}, "y: got no variance in either arm"),
         ({"n": 0.0}, Metric("y", per="n"), {}, "n: got 0 on average; a ratio needs a denominator"),
@@ -260,6 +331,10 @@ def test_a_spread_is_what_one_unit_brings_to_the_error():
         ({"arm": None}, "y", {}, "units: got no row with an arm"),
         ({"country": None}, "y", {"strata": "country"}, "country: got 400 missing of 400"),
         ({}, "y", {"strata": "user_id"}, r"arm: got \d units in the \w+ with user_id 0; each needs two"),
+        ({}, "y", {"strata": []}, r"strata: got \[\]; it must name columns"),
+        ({}, "y", {"strata": [3]}, r"strata: got \[3\]; it must name columns"),
+        ({}, "y", {"strata": "arm"}, "strata: got 'arm', and arm has the arms"),
+        ({}, 3, {}, "metric: got 3; it must be a Metric or a column's name"),
         ({"user_id": None}, "y", {"cluster": "user_id"}, "user_id: got 400 missing of 400"),
         ({"user_id": 1}, "y", {"cluster": "user_id"}, "user_id: got 1 in two of arm; a unit is in one arm"),
     ],
@@ -276,7 +351,7 @@ def test_bad_input_is_refused(change, metric, settings, told):
         ({"country": None}, {"strata": "country"}, "country: got 400 missing; units must be complete"),
         ({"user_id": 1}, {"cluster": "user_id"}, "user_id: got 1 in two of arm; a unit is in one arm"),
         ({"user_id": None}, {"cluster": "user_id"}, "user_id: got a missing one; units must be complete"),
-        ({"y": np.inf}, {}, "y: got a sum that isn't finite in units"),
+        ({"y": np.inf}, {}, "y: got sums that aren't finite in units"),
         ({"arm": None}, {}, "units: got no row with an arm"),
     ],
 )
@@ -288,13 +363,7 @@ def test_bad_lazy_input_is_refused(change, settings, told):
         compare(units.lazy(), "y", **settings)
 
 
-def test_a_metric_of_no_column_is_refused():
-    with pytest.raises(ValueError, match="value: got ''; it must name a column"):
-        Metric("")
-    with pytest.raises(ValueError, match="per: got 3; it must name a column"):
-        Metric("y", per=3)
-    with pytest.raises(ValueError, match="covariate_per: got 'n' without a covariate"):
-        Metric("y", covariate_per="n")
+def test_no_metric_and_one_unit_are_refused():
     with pytest.raises(ValueError, match=r"metrics: got \{\}; it must be a mapping"):
         compare_all(users_of(), {})
     with pytest.raises(ValueError, match="units: got 1; a spread needs two at least"):

@@ -80,5 +80,14 @@ def test_missing_values_are_counted(library):
     frame = frame_of(100)
     frame.loc[:4, "sum0"] = np.nan
     broken = LIBRARIES[library](frame)
-    with pytest.raises(ValueError, match=r"sum0: got (5 missing|a sum that isn't finite)"):
+    with pytest.raises(ValueError, match=r"sum0: got (5 missing|sums that aren't finite)"):
         grouped(broken, ["sum0"], arm="arm")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_of_several_strata_each_combination_is_one(library):
+    frame = frame_of(5_000).assign(more=lambda f: f["stratum"].where(f["sum0"] > 3, 7))
+    told = grouped(LIBRARIES[library](frame), ["sum0"], arm="arm", stratum=["stratum", "more"])
+    parts = frame.groupby(["arm", "stratum", "more"])["sum0"].agg(["size", "mean"])
+    assert {(arm, *part): each.units for (arm, part), each in told.items()} == parts["size"].to_dict()
+    assert told["a", (0, 7)].mean[0] == pytest.approx(parts.loc[("a", 0, 7), "mean"])

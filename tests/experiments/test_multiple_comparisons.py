@@ -135,11 +135,24 @@ def test_daily_looks_are_welch_s_comparison_of_users_from_any_frame(kind):
     for arm, rows in joined.groupby("arm"):
         sums, counts = rows.groupby("user_id")["y"].sum(), rows.groupby("user_id")["y"].count()
         means[arm] = sums.sum() / counts.sum()
-        variances[arm] = ((sums - means[arm] * counts) ** 2).sum() / counts.sum() ** 2
+        spread = ((sums - means[arm] * counts) ** 2).sum() / (len(sums) - 1)
+        variances[arm] = spread * len(sums) / counts.sum() ** 2
     last = looks.iloc[-1]
     assert last["estimate"] == pytest.approx(means["treatment"] - means["control"])
     assert last["se"] == pytest.approx(sum(variances.values()) ** 0.5)
     assert last["users"] == joined["user_id"].nunique()
+
+
+def test_a_day_before_both_arms_have_two_users_is_no_look():
+    # One user has no spread, and a standard error of 0 would make any difference certain.
+    start = pd.Timestamp("2026-03-02", tz="UTC")
+    arms = ["control", "treatment"]
+    users = pd.DataFrame({"experiment": "new", "user_id": range(4), "arm": arms * 2, "ts": start})
+    log = pd.DataFrame({"request_id": range(4), "item_id": 7, "user_id": range(4)})
+    log["ts"] = start + pd.to_timedelta([1, 2, 30, 31], unit="h")
+    looks = looks_by_day(users, log, log.assign(y=[0.0, 1, 1, 0]), experiment="new")
+    assert looks["users"].tolist() == [4]
+    assert looks["se"].tolist() == pytest.approx([np.sqrt(0.5)])
 
 
 def test_the_last_look_agrees_with_the_opening_chapter_s_test_on_the_same_log():

@@ -80,5 +80,9 @@ def test_an_empty_lazy_frame_and_what_is_no_frame_are_refused():
         unit_sums(pl.from_pandas(log_of()[:0]).lazy(), value="y", cluster="user_id")
     with pytest.raises(ValueError, match="log: got list; it must be a frame that Narwhals reads"):
         unit_sums([1], value="y", cluster="user_id")
+    with pytest.raises(
+        ValueError, match="value: got 'arm'; it must be a column of outcomes that serving_log"
+    ):
+        impressions(log_of(), log_of(), value="arm")
     with pytest.raises(ValueError, match=r"outcomes: got columns .*; it must have y"):
         impressions(duckdb.from_df(log_of()), duckdb.from_df(log_of()[["request_id", "item_id"]]))

@@ -52,6 +52,12 @@ def test_a_user_s_rows_are_summed_before_and_since_the_assignment():
     assert list(table.columns) == ["arm", "y", "impressions", "y_before", "impressions_before"]
 
 
+def test_without_the_arm_that_served_a_user_counts_for_the_assigned_one():
+    tables = small()
+    told = by_user(**tables | {"serving_log": tables["serving_log"].drop(columns="arm")}, experiment="new")
+    assert told[["y", "impressions", "y_before"]].to_numpy().tolist() == [[2, 3, 1], [1, 1, 0]]
+
+
 @pytest.mark.parametrize("lazily", [duckdb.from_df, lambda frame: pl.from_pandas(frame).lazy()])
 def test_lazy_tables_give_a_lazy_table_with_the_same_users(lazily):
     told = by_user(**small(), experiment="new")
@@ -121,6 +127,8 @@ def test_the_wrong_unit_s_size_is_the_outline_s():
     told = unread_noise([50], icc=0.2).iloc[0]
     assert told["width"] ** 2 == pytest.approx(10.8)
     assert told["size"] == pytest.approx(0.551, abs=0.0005)
+    # Kish: 1 + (m (1 + cv^2) - 1) icc.
+    assert unread_noise([10], icc=0.1, varying=1.5)["width"].iloc[0] ** 2 == pytest.approx(4.15)
     assert unread_noise([1, 9], icc=0.0)["size"].tolist() == pytest.approx([0.05, 0.05])
 
 
@@ -202,6 +210,27 @@ def test_tables_that_do_not_fit_are_refused(lazily):
         work(assignments=twice)
     with pytest.raises(ValueError, match="outcomes: got none for 1"):
         work(outcomes=small()["outcomes"][1:])
+    log, assigned = small()["serving_log"], small()["assignments"]
+    with pytest.raises(
+        ValueError, match="arm: got 3 impressions in serving_log by another arm than the user"
+    ):
+        work(serving_log=log.assign(arm="treatment"))
+    for column in ("ts", "user_id"):
+        with pytest.raises(ValueError, match=rf"{column}: got 1 missing.*; serving_log must be complete"):
+            work(serving_log=log.assign(**{column: log[column].where(log["request_id"] > 0)}))
+    for column in ("ts", "user_id", "arm"):
+        with pytest.raises(ValueError, match=rf"{column}: got 1 missing.*; assignments must be complete"):
+            work(assignments=assigned.assign(**{column: assigned[column].where(assigned["user_id"] > 1)}))
+    for name, table in (("serving_log", log), ("assignments", assigned)):
+        with pytest.raises(ValueError, match=f"ts: got .* in {name}; it must be times with their zone"):
+            work(**{name: table.assign(ts=table["ts"].dt.tz_localize(None))})
+    with pytest.raises(ValueError, match="user_id: got text in assignments and whole numbers in serving_log"):
+        work(assignments=assigned.assign(user_id=assigned["user_id"].astype(str)))
+    with pytest.raises(ValueError, match=r"y: got .* in outcomes; it must be numbers"):
+        work(outcomes=small()["outcomes"].assign(y="a"))
+    for column in ("impressions", "ts", "arm"):
+        with pytest.raises(ValueError, match=f"value: got '{column}'; it must be a column of outcomes"):
+            by_user(**small(), experiment="new", value=column)
     with pytest.raises(ValueError, match=r"serving_log: got columns .*; it must have ts"):
         work(serving_log=small()["serving_log"].drop(columns="ts"))
     with pytest.raises(ValueError, match=r"assignments: got columns .*; it must have arm"):

@@ -25,18 +25,18 @@ def _times_the_users(share: float) -> float:
 
 EXERCISES = {
     "size": Exercise(
-        "Users were randomised; each has 20 impressions, with an intraclass correlation of 0.05. How many percent of A/A "
+        "Users were randomised; each has 12 impressions, with an intraclass correlation of 0.1. How many percent of A/A "
         "tests by impression are significant at 5%? One decimal.",
-        lambda: _size(20, 0.05),
+        lambda: _size(12, 0.1),
         0.1,
-        "The design effect is 1 + 19 x 0.05; the test takes its root for 1.",
+        "The design effect is 1 + 11 x 0.1; the test takes its root for 1.",
         (
             Hint(5.0, "That is what the test claims. Its standard error leaves something out."),
             Hint(
-                lambda: 100 * math.erfc(1.959964 / 1.95 / math.sqrt(2)),
-                "1.95 is by how much the variance grows, not the standard error.",
+                lambda: 100 * math.erfc(1.959964 / 2.1 / math.sqrt(2)),
+                "2.1 is by how much the variance grows, not the standard error.",
             ),
-            Hint(lambda: _size(20, 0.05) / 2, "That is one side only; a test is significant on either."),
+            Hint(lambda: _size(12, 0.1) / 2, "That is one side only; a test is significant on either."),
         ),
     ),
     "cuped": Exercise(

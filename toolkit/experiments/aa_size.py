@@ -23,6 +23,8 @@ from toolkit.rules import count, level, number
 # Tests on one way to put users into buckets. Each way has its own variance between buckets, about
 # a twentieth of a test's own luck at 4,096 buckets: a hundred tests share it and the interval stays right.
 _TESTS_A_WAY = 100
+# Values whose deviations are so small a share of their mean are all equal but for its rounding.
+_ROUNDING = 1e-13
 # The smaller arm's units below which no test's level is worth asking for.
 _FEW = 10
 # How far from nominal, in shares of it, a rate may be before a colleague should worry.
@@ -179,7 +181,7 @@ def aa_size(
     units, rows = len(sums.rows), int(sums.rows.sum())
     if units * min(share, 1 - share) < _FEW:
         raise ValueError(f"{cluster}: got {units}; the smaller arm must have {_FEW} on average")
-    if not sums.squares.any():
+    if sums.squares.sum() <= rows * (_ROUNDING * sums.center) ** 2:
         raise ValueError(f"{value}: got {sums.center} in all rows; a test needs values that differ")
     draw = np.random.default_rng(rng)
     records: dict[str, list[np.ndarray]] = {"cluster": [], "event": []}

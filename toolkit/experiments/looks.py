@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from toolkit.experiments.arms import Metric, both_arms
+from toolkit.experiments.moments import grouped
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 
 
@@ -40,7 +42,7 @@ def looks_by_day(
 
     Returns
     -------
-    DataFrame with one row a day
+    DataFrame with one row a day from that on which both arms have two users
         `ts` (the day), `users` seen by then, `estimate` (difference of the metric's mean over all
         impressions since assignment, in the metric's unit an impression) and `se` (delta method,
         by user): what `peeking_audit` takes.
@@ -54,29 +56,31 @@ def looks_by_day(
     Examples
     --------
     >>> start = pd.Timestamp("2026-03-02", tz="UTC")
-    >>> users = pd.DataFrame({"experiment": "new", "user_id": range(4), "arm": ["control", "treatment"] * 2,
+    >>> users = pd.DataFrame({"experiment": "new", "user_id": range(6), "arm": ["control", "treatment"] * 3,
     ...     "ts": start})
-    >>> log = pd.DataFrame({"request_id": range(4), "item_id": 7, "user_id": range(4),
-    ...     "ts": start + pd.to_timedelta([1, 2, 30, 31], unit="h")})
-    >>> outcomes = pd.DataFrame({"request_id": range(4), "item_id": 7, "y": [0, 1, 0, 0]})
+    >>> log = pd.DataFrame({"request_id": range(6), "item_id": 7, "user_id": range(6),
+    ...     "ts": start + pd.to_timedelta([1, 2, 3, 4, 30, 31], unit="h")})
+    >>> outcomes = pd.DataFrame({"request_id": range(6), "item_id": 7, "y": [0, 1, 1, 1, 1, 0]})
     >>> looks_by_day(users, log, outcomes, experiment="new")[["users", "estimate"]].values.tolist()
-    [[2.0, 1.0], [4.0, 0.5]]
+    [[4.0, 0.5], [6.0, 0.0]]
     """
     users, events = _joined(assignments, serving_log, outcomes, experiment, value, treatment)
     control, treated = two_arms(users["arm"], treatment)
-    rows = []
+    rows, per_row = [], Metric("sum", per="count")
     for day in sorted(events["ts"].dt.floor("D").unique()):
         end = day + pd.Timedelta(days=1)
-        by_user = events[events["known"] < end].groupby(["arm", "user_id"])[value].agg(["sum", "count"])
-        if not {control, treated} <= set(by_user.index.get_level_values("arm")):
-            continue  # a day before both arms have impressions has no comparison to look at
-        means, errors = {}, {}
-        for arm in (control, treated):
-            sums, counts = by_user.loc[arm, "sum"], by_user.loc[arm, "count"]
-            means[arm] = sums.sum() / counts.sum()
-            errors[arm] = ((sums - means[arm] * counts) ** 2).sum() ** 0.5 / counts.sum()
-        se = float(np.hypot(errors[control], errors[treated]))
-        rows.append((day, len(by_user), means[treated] - means[control], se))
+        known = events[events["known"] < end]
+        by_user = known.groupby(["arm", "user_id"])[value].agg(["sum", "count"]).reset_index()
+        users_of = by_user["arm"].value_counts()
+        if not all(users_of.get(arm, 0) > 1 for arm in (control, treated)):
+            continue  # a day before both arms have two users has no comparison to look at
+        moments = grouped(by_user, ["sum", "count"], arm="arm")
+        sides = both_arms(
+            {("control", 0): moments[control, "all"], ("treatment", 0): moments[treated, "all"]}, per_row
+        )
+        told = sides["treatment"], sides["control"]
+        se = math.sqrt(told[0].squared + told[1].squared)
+        rows.append((day, len(by_user), told[0].value - told[1].value, se))
     return pd.DataFrame(rows, columns=["ts", "users", "estimate", "se"])
 
 

@@ -13,7 +13,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from toolkit.experiments.unit_sums import frame_of, has
+from toolkit.experiments.unit_sums import frame_of, has, one_kind
 
 # A unit's number of rows, as a column that every frame has.
 ROWS = "*"
@@ -77,7 +77,7 @@ def grouped(
     *,
     arm: str,
     cluster: str | None = None,
-    stratum: str | None = None,
+    stratum: str | Sequence[str] | None = None,
     name: str = "units",
 ) -> dict[tuple[Any, Any], Moments]:
     """The moments of each arm and stratum; a lazy frame computes them itself and sends sums alone.
@@ -93,20 +93,21 @@ def grouped(
         Column of the unit's arm.
     cluster : str, optional
         Column of the unit that was randomised.
-    stratum : str, optional
-        Column of what is known of a unit before the experiment.
+    stratum : str or sequence of str, optional
+        Columns of what is known of a unit before the experiment; of several, each combination.
     name : str
         What errors call the frame.
 
     Returns
     -------
     dict of (arm, stratum) to Moments
-        The stratum is "all" where none is asked for.
+        The stratum is "all" where none is asked for, and a tuple where a sequence is.
 
     Raises
     ------
     ValueError
-        If a column is missing, values are missing or not finite, or a unit is in two arms or strata.
+        If a column is missing, values are missing or not finite, a unit is in two arms or strata, or
+        some of its ids are text and others not.
 
     Examples
     --------
@@ -116,21 +117,27 @@ def grouped(
     """
     table = frame_of(frame, name)
     wanted = [column for column in dict.fromkeys(columns) if column != ROWS]
-    keys = [arm] if stratum is None else [arm, stratum]
+    strata = [] if stratum is None else [stratum] if isinstance(stratum, str) else list(stratum)
+    if not all(isinstance(column, str) for column in strata) or (stratum is not None and not strata):
+        raise ValueError(f"strata: got {stratum!r}; it must name columns")
+    if arm in strata:
+        raise ValueError(f"strata: got {stratum!r}, and {arm} has the arms; a stratum has units of both")
+    keys = list(dict.fromkeys([arm, *strata]))
     has(table, name, [*keys, *([cluster] if cluster else []), *wanted], numbers=wanted)
-    if isinstance(table, nw.LazyFrame):
-        found = _lazy(table, wanted, keys, cluster, name)
-    else:
-        found = _eager(table, wanted, keys, cluster, name)
+    read = _lazy if isinstance(table, nw.LazyFrame) else _eager
+    # Numbers too large for their squares are told below, by name.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = read(table, wanted, keys, cluster, name)  # type: ignore[arg-type]
     if not found:
         raise ValueError(f"{name}: got no row with an arm; there must be some")
     order = [[*wanted, ROWS].index(column) for column in dict.fromkeys(columns)]
     result = {}
     for key, (units, rows, mean, products) in found.items():
-        bad = [column for column, value in zip(wanted, mean, strict=False) if not np.isfinite(value)]
+        squares = np.diag(products)
+        bad = [c for c, *told in zip(wanted, mean, squares, strict=False) if not np.isfinite(told).all()]
         if bad:
             raise _infinite(bad[0], name)
-        both = key if stratum is not None else (key[0], _ALL)
+        both = (key[0], _ALL if stratum is None else key[1] if isinstance(stratum, str) else key[1:])
         result[both] = Moments(
             tuple(dict.fromkeys(columns)), units, rows, mean[order], products[np.ix_(order, order)]
         )
@@ -157,6 +164,7 @@ def _eager(
     if not inside.all():
         groups, values = groups[inside], [column[inside] for column in values]
     if cluster is not None:
+        one_kind(table[cluster].to_native(), cluster, name)
         unit, _ = _factors(table[cluster])
         if (unit < 0).any():
             raise ValueError(
@@ -340,15 +348,16 @@ def _products(
 
 def _codes(table: nw.DataFrame[Any], keys: list[str], name: str) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """Each row's group as a whole number, -1 for no arm; and what each number stands for."""
-    arm, arms = _factors(table[keys[0]])
-    if len(keys) == 1:
-        return arm, [(label,) for label in arms]
-    stratum, strata = _factors(table[keys[1]])
-    lost = int(((stratum < 0) & (arm >= 0)).sum())
-    if lost:
-        raise ValueError(f"{keys[1]}: got {lost} missing of {len(arm)}; {name} must be complete")
-    labels = [(label, part) for label in arms for part in strata]
-    return np.where(arm >= 0, arm * len(strata) + stratum, -1), labels
+    code, arms = _factors(table[keys[0]])
+    labels: list[tuple[Any, ...]] = [(label,) for label in arms]
+    for key in keys[1:]:
+        stratum, strata = _factors(table[key])
+        lost = int(((stratum < 0) & (code >= 0)).sum())
+        if lost:
+            raise ValueError(f"{key}: got {lost} missing of {len(code)}; {name} must be complete")
+        code = np.where(code >= 0, code * len(strata) + stratum, -1)
+        labels = [(*label, part) for label in labels for part in strata]
+    return code, labels
 
 
 def _factors(series: nw.Series[Any]) -> tuple[np.ndarray, list[Any]]:
@@ -371,7 +380,7 @@ def _refuse_missing(columns: list[str], lost: list[int], name: str) -> None:
 
 
 def _infinite(column: str, name: str) -> ValueError:
-    return ValueError(f"{column}: got a sum that isn't finite in {name}; each value must be")
+    return ValueError(f"{column}: got sums that aren't finite in {name}; each value, and its square, must be")
 
 
 def _two(cluster: str, keys: list[str], count: int) -> ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from scipy.optimize import brentq
 from scipy.stats import nct, norm
@@ -20,6 +21,9 @@ def power(
     effect: float, *, deviation: float, units: float, treated: float = 0.5, alpha: float = 0.05
 ) -> float:
     """The chance that a two-sided Welch test finds an effect, in either direction.
+
+    By the noncentral t with Welch's degrees of freedom: right to about one in a hundred where an arm
+    has four units, and to a few in a thousand from twenty on.
 
     Parameters
     ----------
@@ -124,6 +128,7 @@ def detectable(
     return float(found) * deviation
 
 
+@lru_cache(maxsize=4_096)  # a demo's states ask for the same points again and again
 def _power(effect: float, units: float, treated: float, alpha: float) -> float:
     """Of an effect in standard deviations, by the noncentral t."""
     control, treatment = units * (1 - treated), units * treated

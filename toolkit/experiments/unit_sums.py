@@ -58,6 +58,8 @@ def impressions(
     >>> impressions(log, pd.DataFrame({"request_id": [2, 1], "item_id": 7, "y": [0, 1]}))["y"].tolist()
     [1, 0]
     """
+    if value in (*IMPRESSION, *columns):
+        raise ValueError(f"value: got {value!r}; it must be a column of outcomes that serving_log's aren't")
     log, labels = frame_of(serving_log, "serving_log"), frame_of(outcomes, "outcomes")
     if not (
         isinstance(log, nw.LazyFrame)
@@ -68,7 +70,7 @@ def impressions(
         rows = read_columns(serving_log, "serving_log", wanted, key=IMPRESSION, missing=["arm"])
         return with_outcomes(rows, outcomes, value=value, label=False)[[*columns, value]]
     has(log, "serving_log", [*IMPRESSION, *columns])
-    has(labels, "outcomes", [*IMPRESSION, value])
+    has(labels, "outcomes", [*IMPRESSION, value], numbers=[value])
     # A key that is there twice would count an outcome twice.
     for name, frame in (("serving_log", log), ("outcomes", labels)):
         distinct = frame.select(*IMPRESSION).unique().select(nw.len()).collect().item()
@@ -104,7 +106,8 @@ def unit_sums(rows: Any, *, value: str, cluster: str | None, name: str = "log") 
     Raises
     ------
     ValueError
-        If a column is missing, or has missing values or values that aren't finite numbers.
+        If a column is missing, or has missing values or values that aren't finite numbers, or some
+        ids are text and others not.
 
     Examples
     --------
@@ -122,6 +125,7 @@ def unit_sums(rows: Any, *, value: str, cluster: str | None, name: str = "log") 
         numbers = numbers - center
         if cluster is None:
             return UnitSums(np.ones(len(table)), numbers, numbers**2, center)
+        one_kind(table[cluster], cluster, name)
         code, _ = pd.factorize(table[cluster])
         return UnitSums(np.bincount(code), np.bincount(code, numbers), np.bincount(code, numbers**2), center)
     has(frame, name, wanted, numbers=[value])
@@ -198,3 +202,22 @@ def has(
     for column in numbers:
         if not (schema[column].is_numeric() or schema[column] == nw.Boolean):
             raise ValueError(f"{column}: got {schema[column]} in {name}; it must be numbers")
+
+
+def one_kind(ids: Any, column: str, name: str) -> None:
+    """Refuse ids of which some are text and some aren't: 7 and "7" would be two units.
+
+    Examples
+    --------
+    >>> one_kind(pd.Series([7, "7"]), "user_id", "log")
+    Traceback (most recent call last):
+    ValueError: user_id: got ids that are text and others that aren't in log; they must be of one kind
+    """
+    # Only pandas has columns of any objects.
+    if not isinstance(ids, pd.Series) or ids.dtype != object:
+        return
+    texts = {issubclass(kind, str) for kind in set(map(type, ids.dropna()))}
+    if len(texts) > 1:
+        raise ValueError(
+            f"{column}: got ids that are text and others that aren't in {name}; they must be of one kind"
+        )

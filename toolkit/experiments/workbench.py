@@ -19,8 +19,8 @@ from toolkit.experiments.aa_size import aa_size
 from toolkit.experiments.assignment import assign
 from toolkit.experiments.metrics import ROWS, Metric, compare, compare_all, spread
 from toolkit.experiments.power import detectable, power, units_needed
-from toolkit.experiments.unit_sums import frame_of, has, impressions
-from toolkit.frames import read_columns
+from toolkit.experiments.unit_sums import frame_of, has, impressions, one_kind
+from toolkit.frames import IMPRESSION, read_columns
 from toolkit.rules import count, level, number, share
 from toolkit.world.clock import DAY, START
 
@@ -43,6 +43,10 @@ __all__ = [
 ]
 
 
+# Columns that `by_user` makes or reads itself, which no metric's can be called.
+_OWN = ("experiment", "user_id", "arm", "ts", "impressions", "impressions_before")
+
+
 def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: str, value: str = "y") -> Any:
     """One row a user of an experiment, with what the user did in it and before: what `compare` takes.
 
@@ -53,6 +57,7 @@ def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: st
     serving_log : frame
         `request_id`, `item_id`, `user_id`, `ts`. Where it has an `arm`, impressions since the
         assignment that have none (explored requests) are left out: no arm's model chose them.
+        Without that column a user counts for the assigned arm, whatever served.
     outcomes : frame
         `request_id`, `item_id` and the metric's column.
     experiment : str
@@ -70,7 +75,9 @@ def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: st
     Raises
     ------
     ValueError
-        If the experiment isn't there, a user is assigned twice, or an impression has no outcome.
+        If the experiment isn't there, a user is assigned twice or served by another arm than the
+        assigned one, an impression has no outcome, a user or time is missing, a time has no zone, or
+        the two tables' user ids are of different types.
 
     Examples
     --------
@@ -82,6 +89,8 @@ def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: st
     >>> by_user(users, log, outcomes, experiment="new").drop(columns="arm").to_numpy().astype(int).tolist()
     [[1, 1, 2, 1, 1], [2, 0, 0, 0, 0]]
     """
+    if value in (*_OWN, *IMPRESSION):
+        raise ValueError(f"value: got {value!r}; it must be a column of outcomes that no other table has")
     log = frame_of(serving_log, "serving_log")
     armed = "arm" in log.collect_schema().names()
     columns = ["user_id", "ts", *(["arm"] if armed else [])]
@@ -99,9 +108,8 @@ def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: st
             shown = nw.from_native(
                 read_columns(shown.to_native(), "serving_log", [*columns, value], missing=["arm"])
             )
-    own = users.filter(nw.col("experiment") == experiment).select(
-        "user_id", "arm", nw.col("ts").alias("assigned")
-    )
+    own = users.filter(nw.col("experiment") == experiment).select("user_id", "arm", "ts")
+    _fit(own, shown)
     told = own.lazy().select(nw.len().alias("rows"), nw.col("user_id").n_unique().alias("users")).collect()
     rows, different = told["rows"].item(), told["users"].item()
     if not rows:
@@ -110,15 +118,25 @@ def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: st
         raise ValueError(
             f"user_id: got {rows - different:,} repeated of {rows:,}; there must be one row a user in assignments"
         )
+    own = own.rename({"ts": "assigned"})
     events = shown.select(
         "user_id",
         "ts",
         nw.col(value).cast(nw.Float64).alias("acts"),
-        (~nw.col("arm").is_null() if armed else nw.lit(True)).alias("chosen"),
+        *([nw.col("arm").alias("served")] if armed else []),
     )
     joined: Any = own.join(events, on="user_id", how="left")  # type: ignore[arg-type]
     unseen = nw.col("acts").is_null()
-    after = (nw.col("ts") >= nw.col("assigned")) & nw.col("chosen") & ~unseen
+    after = (nw.col("ts") >= nw.col("assigned")) & ~unseen
+    if armed:
+        after = after & ~nw.col("served").is_null()
+        other = nw.when(after & (nw.col("served") != nw.col("arm"))).then(nw.lit(1)).otherwise(nw.lit(0))
+        wrong = joined.select(other.alias("other")).lazy().select(nw.col("other").sum()).collect().item()
+        if wrong:
+            raise ValueError(
+                f"arm: got {wrong:,} impressions in serving_log by another arm than the user's in assignments; "
+                "both must name one arm"
+            )
     before = (nw.col("ts") < nw.col("assigned")) & ~unseen
     parts = []
     for name, inside in (("", after), ("_before", before)):
@@ -135,6 +153,30 @@ def by_user(assignments: Any, serving_log: Any, outcomes: Any, *, experiment: st
     if isinstance(table, nw.LazyFrame):
         return table.to_native()
     return table.sort("user_id").to_native().reset_index(drop=True)
+
+
+def _fit(users: Any, events: Any) -> None:
+    """Refuse missing users or times, times without a zone, and ids that can't be each other's."""
+    kinds = []
+    for frame, name in ((users, "assignments"), (events, "serving_log")):
+        schema = frame.collect_schema()
+        zone = schema["ts"] == nw.Datetime and getattr(schema["ts"], "time_zone", None)
+        if not zone:
+            raise ValueError(f"ts: got {schema['ts']} in {name}; it must be times with their zone")
+        needed = ["user_id", "ts", *(["arm"] if frame is users else [])]
+        lost = frame.lazy().select(*(nw.col(each).is_null().cast(nw.Int64).sum() for each in needed))
+        for column, absent in lost.collect().rows(named=True)[0].items():
+            if absent:
+                raise ValueError(f"{column}: got {absent:,} missing; {name} must be complete")
+        native = frame.to_native()
+        if isinstance(native, pd.DataFrame):
+            one_kind(native["user_id"], "user_id", name)
+        dtype = schema["user_id"]
+        kinds.append("whole numbers" if dtype.is_integer() else "numbers" if dtype.is_numeric() else "text")
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"user_id: got {kinds[0]} in assignments and {kinds[1]} in serving_log; they must be of one kind"
+        )
 
 
 def page_logs(
