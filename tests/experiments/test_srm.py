@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import chisquare, kstest
 
-from toolkit.experiments.srm import farthest_off, of_experiment, ratio_p, refuse_two_arms, srm
+from toolkit.experiments.srm import farthest_off, ratio_p, srm
 
 
 def split(*counts, names=("control", "treatment", "third")):
@@ -106,8 +106,9 @@ def test_one_of_several_experiments_is_read():
     both = pd.concat([split(500, 500).assign(experiment="a"), split(600, 400).assign(experiment="b")])
     assert srm(both, experiment="a").p == 1
     assert srm(both, experiment="b").p < 1e-9
-    assert len(of_experiment(both, "a")) == 1000
-    refuse_two_arms(split(5, 5))
+    with pytest.raises(ValueError, match="experiment: got 'c'; assignments have a, b"):
+        srm(duckdb.from_df(both), experiment="c")
+    assert srm(duckdb.from_df(both), experiment="b").table["users"].tolist() == [600, 400]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,12 @@ def test_one_of_several_experiments_is_read():
         (lambda: srm(split(10, 10).assign(user_id=1)), "arm: got two for 1 users of assignments"),
         (lambda: srm(pd.DataFrame({"user_id": [1]})), "assignments: got columns"),
         (lambda: srm(split(10, 10), by="platform"), "assignments: got columns"),
+        (lambda: srm(split(10, 10), by="arm"), "by: got 'arm'; it must be another column"),
+        (
+            lambda: srm(split(10, 10), expected=[0.5, 0.5]),
+            r"expected: got \[0.5, 0.5\]; .* each arm its share",
+        ),
+        (lambda: srm(split(10, 10), expected={"control": "half", "treatment": 0.5}), "got 'half'"),
         (lambda: ratio_p({"a": 2, "b": 1}), "counts: got .* expect 5"),
         (lambda: ratio_p({"a": 20}), "expected: got arms"),
     ],
