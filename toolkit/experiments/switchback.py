@@ -141,7 +141,7 @@ def by_period(
     direct: float,
     spill: float,
     washout: float = 0.0,
-    tests: int = 200,
+    tests: int = 100,
 ) -> pd.DataFrame:
     """Where a switchback's estimates lie for each length of its periods, on the same simulated markets.
 
