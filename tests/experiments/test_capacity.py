@@ -120,6 +120,15 @@ def test_impressions_outside_the_periods_and_without_an_arm_do_not_count():
     assert capacity_interference(some, outcomes, resources).n == (log["user_id"] > 10).sum()
 
 
+def test_the_least_lift_varies_with_the_share_of_slack_too():
+    # Without any other luck, 5 times a share of 1,000 users: by hand from the binomial.
+    out = np.arange(1_000) % 5 < 2
+    treated = np.arange(1_000) // 5 % 2 == 0
+    table, _ = by_state(5.0 * treated, treated, out, np.arange(1_000))
+    assert table["lift"].tolist() == [5, 5, 5, 3]
+    assert table["se"].iloc[-1] == pytest.approx(5 * np.sqrt(0.6 * 0.4 / 999))
+
+
 def test_a_gap_between_periods_is_in_none_of_them():
     small = tables(Demand(users=100, a_day=1_000, days=2), lift=0.3, capacity=4)
     log, outcomes, resources = (small[name] for name in NAMES)

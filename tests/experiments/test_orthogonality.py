@@ -111,6 +111,14 @@ def test_users_of_one_experiment_only_do_not_count():
     assert finding.n == 1_000
 
 
+def test_the_table_has_a_row_for_each_arm_of_b_and_says_who_of_a_is_in_it():
+    a, b = pair()[0], pair(arms=3)[1]
+    table = orthogonality(a, b).table.set_index("arm of b")
+    assert table["users"].to_dict() == b["arm"].value_counts().to_dict()
+    in_third = a["arm"][(b["arm"] == "third").to_numpy()]
+    assert table["share of a in treatment"]["third"] == pytest.approx((in_third == "treatment").mean())
+
+
 def test_both_experiments_may_come_in_one_frame():
     a, b = pair()
     both = pd.concat([a.assign(experiment="a"), b.assign(experiment="b")])

@@ -39,6 +39,13 @@ def test_p_is_chi_square_s_for_any_number_of_arms_and_shares():
     assert finding.estimate == pytest.approx(-0.02)
 
 
+def test_the_farthest_arm_is_so_in_its_own_standard_errors():
+    # 20 of sqrt(160) is more than 10 of sqrt(90), though the large arm's count varies most.
+    at, off, *_ = farthest_off(np.array([820.0, 90.0, 90.0]), np.array([0.8, 0.1, 0.1]))
+    assert at == 0
+    assert off == pytest.approx(0.02)
+
+
 def test_an_arm_that_received_nobody_counts():
     finding = srm(split(100, 100), expected={"control": 0.4, "treatment": 0.4, "third": 0.2})
     assert finding.table["users"].tolist() == [100, 100, 0]
@@ -87,6 +94,17 @@ def test_the_segment_that_lost_users_is_named():
     assert finding.verdict.endswith("By platform, the alarm is in old app.")
     assert "By platform" not in srm(users, by="platform").verdict
     assert set(finding.table["group"]) == {"all", "old app", "web"}
+
+
+def test_one_of_ten_segments_must_alarm_among_ten():
+    # 555 of 1,000: p = 5e-4, an alarm for a segment alone, not for the most unlucky of ten.
+    users = pd.concat(
+        [split(555, 445).assign(segment=0)] + [split(500, 500).assign(segment=k) for k in range(1, 10)]
+    )
+    users["user_id"] = np.arange(len(users))
+    finding = srm(users, by="segment")
+    assert 1e-4 < finding.table.set_index("group")["p"]["0"].iloc[0] < 1e-3
+    assert "By segment" not in finding.verdict
 
 
 @pytest.mark.parametrize(
