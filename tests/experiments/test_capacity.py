@@ -23,7 +23,8 @@ def test_by_hand():
             "request_id": range(8),
             "item_id": 1,
             "user_id": range(8),
-            "ts": hours.repeat(4) + pd.Timedelta("1min"),
+            # The first of each four comes at the very begin of its hour.
+            "ts": hours.repeat(4) + pd.to_timedelta([0, 1, 2, 3] * 2, unit="min"),
             "arm": ["treatment", "treatment", "control", "control"] * 2,
         }
     )

@@ -52,10 +52,25 @@ def test_the_variance_is_that_of_an_autoregression_s_means(period):
     assert told.std() == pytest.approx(math.sqrt(4 * variance / (14 * 24 / period)), rel=0.09)
 
 
+def test_a_day_of_shocks_as_long_as_a_day_varies_as_lots_drawn_among_its_hours_do():
+    # The market is in its long run from the first step: lots among 24 means with the autoregression's covariances.
+    step = np.arange(144)
+    covariance = 0.1**2 * np.exp(-np.abs(np.subtract.outer(step, step)) / (6 * 24))
+    hours = covariance.reshape(24, 6, 24, 6).mean((1, 3))
+    spread = (np.trace(hours) / 24 - hours.mean()) * 24 / 23
+    told = switchbacks(period=1, days=1, memory=0, noise=0, shock_hours=24, tests=4_000, direct=0, spill=0)
+    assert told["estimate"].var() == pytest.approx(4 / 24 * spread, rel=0.08)
+
+
 def test_the_error_by_period_is_right_though_shocks_last_over_several():
     told = switchbacks(period=1, memory=0, direct=0, spill=0, tests=800)
     z = told["estimate"] / told["error"]
     assert np.mean(np.abs(z) > 1.967) == pytest.approx(0.05, abs=0.024)
+
+
+def test_of_three_periods_an_arm_the_squared_error_is_the_variance_on_average():
+    told = switchbacks(period=12, days=3, memory=0, direct=0, spill=0, shock=0, tests=3_000)
+    assert (told["error"] ** 2).mean() == pytest.approx(told["estimate"].var(), rel=0.08)
 
 
 def test_between_short_and_long_there_is_a_best_length_and_memory_moves_it():
