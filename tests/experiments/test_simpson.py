@@ -124,6 +124,15 @@ def test_the_interval_holds_what_a_ramp_up_adds():
     assert 0.93 <= np.mean(held) <= 0.97
 
 
+def test_the_stratified_difference_varies_with_what_the_days_weigh_too():
+    # 5 on the first day, nothing on the second, no other luck: 5 times a share of 1,000, by hand.
+    day, treated = (np.arange(1_000) % 5 >= 2).astype(int), np.arange(1_000) // 5 % 2 == 0
+    table, _ = by_stratum(5.0 * treated * (day == 0), treated, day, np.arange(1_000), names=["Fri", "Sat"])
+    within = table.set_index("stratum").loc["stratified"]
+    assert within["difference"] == pytest.approx(5 * 0.4)
+    assert within["se"] == pytest.approx(5 * np.sqrt(0.4 * 0.6 / 999))
+
+
 def test_days_alike_have_nothing_to_add_whatever_the_shares():
     told_z = []
     for seed in range(200):
