@@ -63,7 +63,7 @@ def test_19_of_20_intervals_hold_the_truth_and_p_is_uniform_without_dependence(c
 
 def test_three_arms_intervals_hold_v():
     # A copied share of users is V, for any number of equal arms.
-    for copy in (0.06, 0.12, 0.3, 0.6):
+    for copy in (0.06, 0.3):
         told = [dependence(table) for table in counted(2_000, copy, 3, 500)]
         assert 0.93 <= np.mean([ci[0] <= copy <= ci[1] for _, _, ci, _ in told]) <= 0.97
     nothing = [dependence(table) for table in counted(2_000, 0.0, 3, 400)]
