@@ -84,3 +84,20 @@ def test_the_clustered_error_of_a_mean_is_statsmodels_and_one_cluster_is_refused
     assert clustered_error((y - y.mean()) / 90, code) == pytest.approx(float(fit.bse[0]))
     with pytest.raises(ValueError, match="user_id: got one in all rows; an interval needs two at least"):
         several(["u"] * 3, "user_id")
+
+
+def test_clusters_that_cross_are_statsmodels_and_no_positive_variance_falls_to_the_smaller():
+    draw = np.random.default_rng(6)
+    users, hours = draw.integers(0, 12, 300), draw.integers(0, 9, 300)
+    y = draw.normal(size=12)[users] + draw.normal(size=9)[hours] + draw.normal(size=300)
+    fit = sm.OLS(y, np.ones(300)).fit(
+        cov_type="cluster", cov_kwds={"groups": np.stack([users, hours], axis=1), "use_correction": False}
+    )
+    influence = (y - y.mean()) / 300
+    ours = clustered_error(influence, users, hours)
+    # Each of the three variances has its own correction here, which statsmodels leaves out.
+    assert ours == pytest.approx(float(fit.bse[0]), rel=0.1)
+    assert ours > max(clustered_error(influence, users), clustered_error(influence, hours))
+    # Whatever a user has more in one hour, the user has less in the other: both ways nothing is left.
+    pushes, user, hour = np.array([1.0, -1, -1, 1]), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    assert clustered_error(pushes, user, hour) == 0

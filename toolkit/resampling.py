@@ -82,7 +82,7 @@ def several(clusters: Any, name: str) -> np.ndarray:
     return code
 
 
-def clustered_error(influence: np.ndarray, code: np.ndarray) -> float:
+def clustered_error(influence: np.ndarray, code: np.ndarray, crossed: np.ndarray | None = None) -> float:
     """The standard error of an estimate to which each row adds its influence, clusters being independent.
 
     Parameters
@@ -91,6 +91,14 @@ def clustered_error(influence: np.ndarray, code: np.ndarray) -> float:
         By how much each row moves the estimate, to first order; 0 in sum.
     code : array of shape (n,)
         Each row's cluster as `several` gives it.
+    crossed : array of shape (n,), optional
+        Each row's cluster of a second kind, which crosses the first (hours and users): rows that share
+        either may depend on each other, and those that compete then count against each other. Where
+        so few clusters leave no positive variance, it is that of the kind that has less.
+
+    References
+    ----------
+    Cameron, Gelbach and Miller (2011), Robust Inference with Multiway Clustering, JBES 29.
 
     Examples
     --------
@@ -99,8 +107,18 @@ def clustered_error(influence: np.ndarray, code: np.ndarray) -> float:
     >>> clustered_error(np.array([0.5, 0.5, -0.5, -0.5]) / 4, np.array([0, 0, 1, 1]))
     0.5
     """
+    variance = _clustered(influence, code)
+    if crossed is not None:
+        both = pd.factorize(code.astype(np.int64) * (int(crossed.max()) + 1) + crossed)[0]
+        other = _clustered(influence, crossed)
+        crossing = variance + other - _clustered(influence, both)
+        variance = crossing if crossing > 0 else min(variance, other)
+    return float(np.sqrt(variance))
+
+
+def _clustered(influence: np.ndarray, code: np.ndarray) -> float:
     sums = np.bincount(code, influence)
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()))
+    return float(len(sums) / (len(sums) - 1) * (sums**2).sum())
 
 
 def interval(draws: Any, *, alpha: float = 0.05) -> tuple[float, float]:

@@ -23,7 +23,8 @@ def test_by_hand():
             "request_id": range(8),
             "item_id": 1,
             "user_id": range(8),
-            "ts": hours.repeat(4) + pd.Timedelta("1min"),
+            # The first of each four comes at the very begin of its hour.
+            "ts": hours.repeat(4) + pd.to_timedelta([0, 1, 2, 3] * 2, unit="min"),
             "arm": ["treatment", "treatment", "control", "control"] * 2,
         }
     )
@@ -80,7 +81,7 @@ def told(seed, lift=(0.0, 0.0), users=300, each=8):
 
 @pytest.mark.parametrize("lift", [(0.0, 0.0), (0.5, 0.2)])
 def test_19_of_20_intervals_hold_the_truth_and_p_is_uniform_without_interference(lift):
-    tables_, errors = zip(*(told(seed, lift) for seed in range(500)), strict=True)
+    tables_, errors = zip(*(told(seed, lift) for seed in range(350)), strict=True)
     z = np.array([t["lift"][1] - t["lift"][0] for t in tables_])
     z = (z - (lift[1] - lift[0])) / errors
     assert 0.93 <= np.mean(np.abs(z) < 1.96) <= 0.97
@@ -120,6 +121,66 @@ def test_impressions_outside_the_periods_and_without_an_arm_do_not_count():
     assert capacity_interference(some, outcomes, resources).n == (log["user_id"] > 10).sum()
 
 
+def test_the_least_lift_varies_with_the_share_of_slack_too():
+    # Without any other luck, 5 times a share of 1,000 users: by hand from the binomial.
+    out = np.arange(1_000) % 5 < 2
+    treated = np.arange(1_000) // 5 % 2 == 0
+    table, _ = by_state(5.0 * treated, treated, out, np.arange(1_000))
+    assert table["lift"].tolist() == [5, 5, 5, 3]
+    assert table["se"].iloc[-1] == pytest.approx(5 * np.sqrt(0.6 * 0.4 / 999))
+
+
+def test_a_gap_between_periods_is_in_none_of_them():
+    small = tables(Demand(users=100, a_day=1_000, days=2), lift=0.3, capacity=4)
+    log, outcomes, resources = (small[name] for name in NAMES)
+    hour = (log["ts"] - resources["ts"].iloc[0]) // pd.Timedelta("1h")
+    for gone in ([20], list(range(20, 30))):
+        finding = capacity_interference(log, outcomes, resources.drop(index=gone))
+        assert finding.n == (~hour.isin(gone)).sum()
+
+
+def test_no_outcomes_and_no_spread_are_told():
+    small = tables(Demand(users=100, a_day=1_000, days=2), lift=0.3, capacity=4)
+    log, outcomes, resources = (small[name] for name in NAMES)
+    none = capacity_interference(log, outcomes.assign(y=0), resources)
+    assert none.p == 1
+    assert none.verdict.endswith("The control has no outcome at all.")
+    exhausted = (resources["used"] >= resources["capacity"]).to_numpy()
+    hour = ((log["ts"] - resources["ts"].iloc[0]) // pd.Timedelta("1h")).to_numpy()
+    certain = exhausted[hour] & (log["arm"] == "treatment").to_numpy()
+    assert capacity_interference(log, outcomes.assign(y=certain.astype(int)), resources).p == 0
+
+
+def test_luck_that_fills_a_period_raises_rates_and_lifts_there_but_no_relative_lift():
+    # Equal hours of 50 outcomes: the means above and below the median differ by 2 sqrt(2 / pi) / sqrt(50).
+    draw = np.random.default_rng(3)
+    hours = 40_000
+    y = draw.poisson([22.5, 27.5], (hours, 2))
+    out = y.sum(1) > 50
+    table, _ = by_state(
+        y.ravel().astype(float), np.tile([False, True], hours), out.repeat(2), np.arange(2 * hours)
+    )
+    table = table.set_index("state")
+    wanted = 2 * np.sqrt(2 / np.pi / 50)
+    for column, tolerance in (("control", 0.01), ("lift", 0.06)):
+        inflation = table[column]["exhausted"] / table[column]["slack"] - 1
+        assert inflation == pytest.approx(wanted / (1 - wanted / 2), abs=tolerance), column
+    assert table["relative"]["exhausted"] == pytest.approx(table["relative"]["slack"], abs=0.01)
+
+
+def test_where_nothing_is_limited_false_alarms_stay_near_the_level():
+    z = []
+    for seed in range(150):
+        demand = Demand(users=500, a_day=1_000, days=5, rng=seed)
+        treated = demand.treated()[demand.user]
+        y = orders(demand, demand.treated(), lift=0.3).astype(float)
+        used = np.bincount(demand.hour, y, minlength=120)
+        out = (used >= np.median(used))[demand.hour]
+        table, se = by_state(y, treated, out, pd.factorize(demand.user)[0])
+        z.append((table["lift"][1] - table["lift"][0]) / se)
+    assert np.mean(np.abs(z) > 1.96) == pytest.approx(0.05, abs=0.04)
+
+
 def test_the_exaggeration_is_one_over_one_less_c():
     assert [exaggeration(c) for c in (0, 0.5, 0.75)] == [1, 2, 4]
 
@@ -147,6 +208,8 @@ def test_bad_frames_are_refused():
         capacity_interference(log, outcomes, two)
     with pytest.raises(ValueError, match="outcomes: got none for"):
         capacity_interference(log, outcomes.head(10), resources)
+    with pytest.raises(ValueError, match="capacity: got 0 in resources; it must be positive"):
+        capacity_interference(log, outcomes, resources.assign(capacity=0))
     with pytest.raises(ValueError, match="no impression is in one of them"):
         capacity_interference(log, outcomes, resources.assign(ts=resources["ts"] + pd.Timedelta("9D")))
     with pytest.raises(ValueError, match="ts, resource: got 1 repeated"):

@@ -46,9 +46,9 @@ def test_the_design_effect_is_the_variance_s_factor_and_the_size_its_consequence
 
 def test_few_clusters_need_t():
     rng = np.random.default_rng(0)
-    y = rng.normal(size=(20_000, 2, 5))
+    y = rng.normal(size=(150_000, 2, 5))
     z = (y[:, 0].mean(1) - y[:, 1].mean(1)) / np.sqrt(y.var(2, ddof=1).sum(1) / 5)
-    assert np.mean(np.abs(z) > norm.isf(0.025)) == pytest.approx(few_clusters_size(10), abs=0.005)
+    assert np.mean(np.abs(z) > norm.isf(0.025)) == pytest.approx(few_clusters_size(10), abs=0.002)
     assert few_clusters_size(10_000) == pytest.approx(0.05, abs=1e-4)
 
 

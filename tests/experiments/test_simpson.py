@@ -97,7 +97,7 @@ def told(rng, shares=(0.5, 0.5), bases=(0.3, 0.1), users=300, each=4):
 
 
 def test_with_equal_shares_p_is_uniform_and_19_of_20_intervals_hold_nothing():
-    tables, errors = zip(*(told(seed) for seed in range(500)), strict=True)
+    tables, errors = zip(*(told(seed) for seed in range(350)), strict=True)
     z = {
         name: np.array(
             [
@@ -122,6 +122,15 @@ def test_the_interval_holds_what_a_ramp_up_adds():
         table, se = told(seed, shares=(0.1, 0.5))
         held.append(abs(table["difference"].iloc[-1] - table["difference"].iloc[-2] - truth) < 1.96 * se)
     assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_the_stratified_difference_varies_with_what_the_days_weigh_too():
+    # 5 on the first day, nothing on the second, no other luck: 5 times a share of 1,000, by hand.
+    day, treated = (np.arange(1_000) % 5 >= 2).astype(int), np.arange(1_000) // 5 % 2 == 0
+    table, _ = by_stratum(5.0 * treated * (day == 0), treated, day, np.arange(1_000), names=["Fri", "Sat"])
+    within = table.set_index("stratum").loc["stratified"]
+    assert within["difference"] == pytest.approx(5 * 0.4)
+    assert within["se"] == pytest.approx(5 * np.sqrt(0.4 * 0.6 / 999))
 
 
 def test_days_alike_have_nothing_to_add_whatever_the_shares():

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import chisquare, kstest
 
-from toolkit.experiments.srm import farthest_off, of_experiment, ratio_p, refuse_two_arms, srm
+from toolkit.experiments.srm import farthest_off, ratio_p, srm
 
 
 def split(*counts, names=("control", "treatment", "third")):
@@ -37,6 +37,13 @@ def test_p_is_chi_square_s_for_any_number_of_arms_and_shares():
     # By hand: 20 users off in 1,000, in the arm where that is most standard errors (20 / sqrt(210)).
     assert finding.unit == "of the users in treatment"
     assert finding.estimate == pytest.approx(-0.02)
+
+
+def test_the_farthest_arm_is_so_in_its_own_standard_errors():
+    # 20 of sqrt(160) is more than 10 of sqrt(90), though the large arm's count varies most.
+    at, off, *_ = farthest_off(np.array([820.0, 90.0, 90.0]), np.array([0.8, 0.1, 0.1]))
+    assert at == 0
+    assert off == pytest.approx(0.02)
 
 
 def test_an_arm_that_received_nobody_counts():
@@ -89,6 +96,17 @@ def test_the_segment_that_lost_users_is_named():
     assert set(finding.table["group"]) == {"all", "old app", "web"}
 
 
+def test_one_of_ten_segments_must_alarm_among_ten():
+    # 555 of 1,000: p = 5e-4, an alarm for a segment alone, not for the most unlucky of ten.
+    users = pd.concat(
+        [split(555, 445).assign(segment=0)] + [split(500, 500).assign(segment=k) for k in range(1, 10)]
+    )
+    users["user_id"] = np.arange(len(users))
+    finding = srm(users, by="segment")
+    assert 1e-4 < finding.table.set_index("group")["p"]["0"].iloc[0] < 1e-3
+    assert "By segment" not in finding.verdict
+
+
 @pytest.mark.parametrize(
     "make", [pl.from_pandas, pa.Table.from_pandas, lambda frame: pl.from_pandas(frame).lazy()]
 )
@@ -106,8 +124,9 @@ def test_one_of_several_experiments_is_read():
     both = pd.concat([split(500, 500).assign(experiment="a"), split(600, 400).assign(experiment="b")])
     assert srm(both, experiment="a").p == 1
     assert srm(both, experiment="b").p < 1e-9
-    assert len(of_experiment(both, "a")) == 1000
-    refuse_two_arms(split(5, 5))
+    with pytest.raises(ValueError, match="experiment: got 'c'; assignments have a, b"):
+        srm(duckdb.from_df(both), experiment="c")
+    assert srm(duckdb.from_df(both), experiment="b").table["users"].tolist() == [600, 400]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +157,12 @@ def test_one_of_several_experiments_is_read():
         (lambda: srm(split(10, 10).assign(user_id=1)), "arm: got two for 1 users of assignments"),
         (lambda: srm(pd.DataFrame({"user_id": [1]})), "assignments: got columns"),
         (lambda: srm(split(10, 10), by="platform"), "assignments: got columns"),
+        (lambda: srm(split(10, 10), by="arm"), "by: got 'arm'; it must be another column"),
+        (
+            lambda: srm(split(10, 10), expected=[0.5, 0.5]),
+            r"expected: got \[0.5, 0.5\]; .* each arm its share",
+        ),
+        (lambda: srm(split(10, 10), expected={"control": "half", "treatment": 0.5}), "got 'half'"),
         (lambda: ratio_p({"a": 2, "b": 1}), "counts: got .* expect 5"),
         (lambda: ratio_p({"a": 20}), "expected: got arms"),
     ],

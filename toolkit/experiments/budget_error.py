@@ -39,17 +39,19 @@ def repeated(
     -------
     dict
         Of the difference in orders a request: its mean `estimate`, its real standard deviation `sd`,
-        the mean `error` that takes users for independent, their ratio `variation`, and the share of
-        tests that are `significant` at 5%.
+        the mean `error` that takes users for independent, the ratio `variation` of the two, and the
+        share of tests that are `significant` at 5%. The same with rows that share an hour depending
+        on each other too: `error_by_hour_too`, `variation_by_hour_too`, `significant_by_hour_too`.
 
     Examples
     --------
     >>> told = repeated("split", lift=0.0, capacity=9, tests=20)
-    >>> told["variation"] < 1
+    >>> told["variation"] < told["variation_by_hour_too"]
     True
     """
     count("tests", tests, least=2)
-    estimates, errors = [], []
+    estimates = np.empty(tests)
+    errors = {"": np.empty(tests), "_by_hour_too": np.empty(tests)}
     for seed in range(tests):
         demand = Demand(users=users, a_day=a_day, days=days, rng=seed)
         mine = demand.treated()
@@ -57,13 +59,14 @@ def repeated(
         new = mine[demand.user]
         means = y[new].mean(), y[~new].mean()
         influence = np.where(new, (y - means[0]) / new.sum(), -(y - means[1]) / (~new).sum())
-        estimates.append(means[0] - means[1])
-        errors.append(clustered_error(influence, pd.factorize(demand.user)[0]))
-    sd, error = float(np.std(estimates, ddof=1)), float(np.mean(errors))
-    return {
-        "estimate": float(np.mean(estimates)),
-        "sd": sd,
-        "error": error,
-        "variation": sd / error,
-        "significant": float(np.mean(np.abs(estimates) > 1.96 * np.array(errors))),
-    }
+        estimates[seed] = means[0] - means[1]
+        user = pd.factorize(demand.user)[0]
+        for name, crossed in (("", None), ("_by_hour_too", demand.hour)):
+            errors[name][seed] = clustered_error(influence, user, crossed)
+    sd = float(estimates.std(ddof=1))
+    told = {"estimate": float(estimates.mean()), "sd": sd}
+    for name, error in errors.items():
+        told[f"error{name}"] = float(error.mean())
+        told[f"variation{name}"] = sd / float(error.mean())
+        told[f"significant{name}"] = float(np.mean(np.abs(estimates) > 1.96 * error))
+    return told

@@ -16,6 +16,8 @@ from toolkit.rules import level, share
 
 # A capacity that is passed in a larger share of the exhausted periods limits nobody.
 _ENFORCED = 0.5
+# So many usual lengths from one period's begin to the next there is a gap between them.
+_GAP = 1.5
 
 
 def capacity_interference(
@@ -42,7 +44,8 @@ def capacity_interference(
         `request_id`, `item_id` and the metric's column.
     resources : frame
         `ts` (begin of a period), `resource`, `capacity`, `used`; one row a period and resource. A
-        period lasts until the next one's begin, the last one as long as most.
+        period lasts until the next one's begin; the last one, and one before a gap of half a period
+        or more, as long as most. Impressions outside all periods don't count.
     resource : str, optional
         Which one, where there are several.
     used_up : float
@@ -71,6 +74,14 @@ def capacity_interference(
         there are several, there aren't two arms, or a state has impressions of fewer than two arms:
         without both states there is nothing to compare.
 
+    Notes
+    -----
+    `used` counts outcomes, so that a lucky period is sooner called exhausted. Where nothing is limited
+    this raises both arms' rates there, and a lift with them: at 50 outcomes a period and half of the
+    periods exhausted, FooBar's by 4% of itself, at 17 by 12%; without busy and quiet hours it would be
+    1.6 / sqrt(outcomes a period). The relative lifts aren't moved. It works against what
+    interference does to the estimate, and the share of false alarms stays near alpha.
+
     Examples
     --------
     >>> from toolkit.experiments.shared_budget import Demand, tables
@@ -88,10 +99,12 @@ def capacity_interference(
     _, treated = two_arms(rows["arm"], treatment)
     periods = _periods(resources, resource, used_up)
     at = periods["ts"].searchsorted(rows["ts"], side="right") - 1
-    length = periods["ts"].diff().median()
     inside = at >= 0
     if len(periods) > 1:
-        inside &= (rows["ts"] < periods["ts"].iloc[-1] + length).to_numpy()
+        lasts = periods["ts"].shift(-1) - periods["ts"]
+        usual = lasts.median()
+        ends = periods["ts"] + lasts.where(lasts < _GAP * usual, usual)
+        inside &= rows["ts"].to_numpy() < ends.to_numpy()[at]
     outside = int((~inside).sum())
     if outside == len(rows):
         raise ValueError(f"resources: got {len(periods):,} periods; no impression is in one of them")
@@ -108,7 +121,7 @@ def capacity_interference(
     shown["low"], shown["high"] = shown["lift"] - z * shown["se"], shown["lift"] + z * shown["se"]
     slack, exhausted, whole, least = shown["lift"]
     difference = float(exhausted - slack)
-    p = float(2 * norm.sf(abs(difference) / se)) if se > 0 else 1.0
+    p = float(2 * norm.sf(abs(difference) / se)) if se > 0 else float(abs(difference) < 1e-12)
     bound = float(shown["of_outcomes"].iloc[1])
     full = periods["exhausted"]
     beyond = float((periods["used"] > periods["capacity"])[full].mean())
@@ -116,12 +129,17 @@ def capacity_interference(
         f"The lift is {figure(slack, signed=True)} in slack and {figure(exhausted, signed=True)} where the resource "
         f"is used up{'' if p < alpha else ', a difference that may be luck'}. "
     )
-    verdict += (
-        f"In {beyond:.0%} of those periods more was used than there is: nothing is held to that capacity."
-        if beyond > _ENFORCED
-        else f"{bound:.0%} of the control's outcomes are of such periods: at launch the lift of "
-        f"{figure(whole, signed=True)} may be as little as {figure(least, signed=True)}."
-    )
+    if beyond > _ENFORCED:
+        verdict += (
+            f"In {beyond:.0%} of those periods more was used than there is: nothing is held to that capacity."
+        )
+    elif bound == bound:
+        verdict += (
+            f"{bound:.0%} of the control's outcomes are of such periods: at launch the lift of "
+            f"{figure(whole, signed=True)} may be as little as {figure(least, signed=True)}."
+        )
+    else:
+        verdict += "The control has no outcome at all."
     return Finding(
         difference,
         (difference - z * se, difference + z * se),
@@ -140,6 +158,7 @@ def capacity_interference(
         ),
         cannot_tell=(
             "interference from another kind of hour or user: exhausted periods are busy ones",
+            "interference from luck that filled a period, which raises a lift with the rate",
             "whether the exhausted periods' lift was taken from the other arm: split the resource to see",
         ),
     )
@@ -251,6 +270,8 @@ def _periods(resources: Any, resource: str | None, used_up: float) -> pd.DataFra
     if resource is not None:
         frame = frame[frame["resource"] == resource]
     frame = frame.sort_values("ts", ignore_index=True)
+    if not (frame["capacity"] > 0).all():
+        raise ValueError(f"capacity: got {frame['capacity'].min()} in resources; it must be positive")
     return frame.assign(exhausted=frame["used"] >= used_up * frame["capacity"])
 
 

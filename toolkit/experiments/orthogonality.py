@@ -6,13 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import chi2, ncx2, norm
 
-from toolkit.experiments.srm import of_experiment
+from toolkit.experiments.splits import pair_counts
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
 from toolkit.rules import level
 
 _FEWEST = 5
@@ -35,7 +33,7 @@ def orthogonality(
     ----------
     a, b : frames
         Each experiment's assignments: `user_id` and `arm`, one row a user; `experiment` where one
-        frame holds both. Requests instead of users would make an alarm of nothing: a user's
+        frame holds both. Two lazy frames of one library are joined where they are. Requests instead of users would make an alarm of nothing: a user's
         requests all have that user's two arms.
     experiment_a, experiment_b : str, optional
         Which experiment, where a frame has several.
@@ -54,7 +52,7 @@ def orthogonality(
     Raises
     ------
     ValueError
-        If columns or values are missing, a user is there twice, an experiment isn't named where
+        If columns or values are missing, a user is there twice, the frames' users are of different types, an experiment isn't named where
         there are several, an experiment has one arm only among the users in both, or an arm pair
         expects fewer than five users.
 
@@ -64,6 +62,7 @@ def orthogonality(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> users = np.arange(4_000)
     >>> a = pd.DataFrame({"user_id": users, "arm": np.where(users % 2, "treatment", "control")})
     >>> b = pd.DataFrame({"user_id": users, "arm": np.where(users % 4 > 1, "treatment", "control")})
@@ -72,25 +71,16 @@ def orthogonality(
     """
     level(alpha)
     level(alarm, name="alarm")
-    sides = []
-    for frame, name, experiment in ((a, "a", experiment_a), (b, "b", experiment_b)):
-        table = read_columns(frame, name, ["user_id", "arm"], optional=["experiment"])
-        table = of_experiment(table, experiment, name)
-        if table["user_id"].duplicated().any():
-            again = int(table["user_id"].duplicated().sum())
-            raise ValueError(
-                f"user_id: got {again:,} repeated of {len(table):,} in {name}; one row a user, not an event"
-            )
-        sides.append(table[["user_id", "arm"]])
-    both = sides[0].merge(sides[1], on="user_id", suffixes=("_a", "_b"))
+    both = pair_counts(a, b, experiment_a=experiment_a, experiment_b=experiment_b)
+    n = int(both["users"].sum())
     for side in ("a", "b"):
         if both[f"arm_{side}"].nunique() < 2:
             raise ValueError(
-                f"{side}: got one arm or none among the {len(both):,} users in both; it must have two at least"
+                f"{side}: got one arm or none among the {n:,} users in both; it must have two at least"
             )
-    counts = pd.crosstab(both["arm_b"], both["arm_a"])
+    counts = both.pivot_table(index="arm_b", columns="arm_a", values="users", aggfunc="sum", fill_value=0)
+    counts.columns = counts.columns.astype(str)
     estimate, se, ci, p = dependence(counts.to_numpy(float), alpha=alpha)
-    n = len(both)
     rows = counts.div(counts.sum(axis=1), axis=0).add_prefix("share of a in ")
     rows.insert(0, "users", counts.sum(axis=1))
     rows.columns.name = None
@@ -157,8 +147,8 @@ def dependence(
         v = float((both * observed).sum() / n)
         influence = both - v / 2 * (b[:, None] ** 2 + a[None, :] ** 2)
         se = math.sqrt((observed * influence**2).sum() / (n - 1) / n)
-        half = float(norm.isf(alpha / 2)) * se
-        return round(v, 12), se, (max(v - half, -1.0), min(v + half, 1.0)), p
+        half, v = float(norm.isf(alpha / 2)) * se, round(v, 12)
+        return v, se, (max(v - half, -1.0), min(v + half, 1.0)), p
     scale = n * (min(observed.shape) - 1)
     v = math.sqrt(statistic / scale)
     if p < _CLEAR:

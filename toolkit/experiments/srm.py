@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, norm
 
+from toolkit.experiments.splits import arm_counts
 from toolkit.finding import Finding, figure
-from toolkit.frames import read_columns
-from toolkit.rules import level
+from toolkit.rules import level, number
 
 # Below this expected count in an arm chi-square's p isn't to be trusted.
 _FEWEST = 5
@@ -34,7 +34,7 @@ def srm(
     assignments : frame
         `user_id` and `arm`, and `experiment` where it is there. A user may be in it many times, in
         one arm: a serving log shows whether the users who were *seen* are split as designed. Rows
-        without an arm don't count.
+        without an arm don't count. A lazy frame counts by itself and sends the counts alone.
     expected : mapping of arm to share, optional
         The designed shares, positive and 1 in sum; equal ones for the arms that are there where
         not given. An arm of the design that received nobody counts with none.
@@ -42,7 +42,8 @@ def srm(
         Which experiment, where there are several.
     by : str, optional
         A column (platform, country, day of entry) by whose values the split is tested too: where a
-        loss is at home in one of them, it says where to look.
+        loss is at home in one of them, it says where to look. A user seen in two counts in both;
+        values with fewer users than the test takes have no p.
     alarm : float
         Level below which p is an alarm: much stricter than a metric's, for the test runs every day
         and a mismatch voids every metric.
@@ -77,18 +78,14 @@ def srm(
     """
     level(alpha)
     level(alarm, name="alarm")
-    columns = ["user_id", "arm", *([] if by is None else [by])]
-    frame = read_columns(assignments, "assignments", columns, missing=["arm"], optional=["experiment"])
-    frame = of_experiment(frame, experiment)
-    frame = frame[frame["arm"].notna()]
-    users = frame.drop_duplicates(["user_id", "arm"])
-    refuse_two_arms(users)
-    shares = _shares(expected, users["arm"])
-    table = _counted(users, shares, "all")
+    counts, rows = arm_counts(assignments, "assignments", experiment=experiment)
+    shares = _shares(expected, counts["arm"])
+    whole = table = _counted(counts, shares, "all")
+    parts: list[pd.DataFrame] = []
     if by is not None:
-        parts = [_counted(part, shares, value) for value, part in users.groupby(by, sort=True)]
-        table = pd.concat([table, *parts], ignore_index=True)
-    whole = table[table["group"] == "all"].head(len(shares))
+        groups, _ = arm_counts(assignments, "assignments", experiment=experiment, by=by)
+        parts = [_counted(part, shares, value) for value, part in groups.groupby("group", sort=True)]
+        table = pd.concat([whole, *parts], ignore_index=True)
     n = int(whole["users"].sum())
     p = float(whole["p"].iloc[0])
     if math.isnan(p):
@@ -103,7 +100,7 @@ def srm(
         else f"The split {counts} is one that the design would give by luck (p = {figure(p)})."
     )
     if by is not None:
-        verdict += _where(table, by, alarm)
+        verdict += _where(parts, by, alarm)
     return Finding(
         off,
         ci,
@@ -111,7 +108,7 @@ def srm(
         unit=f"of the users in {far['arm']}",
         se=se,
         p=p,
-        n=len(frame),
+        n=rows,
         n_clusters=n,
         alpha=alpha,
         table=table,
@@ -184,64 +181,34 @@ def farthest_off(
     return at, off, se, (off - half, off + half)
 
 
-def of_experiment(frame: pd.DataFrame, experiment: str | None, name: str = "assignments") -> pd.DataFrame:
-    """One experiment's rows, refused where it isn't there, or there are several and none is named.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"experiment": ["a", "b"], "user_id": [1, 1]})
-    >>> len(of_experiment(frame, "b"))
-    1
-    """
-    if "experiment" not in frame:
-        if experiment is not None:
-            raise ValueError(f"experiment: got {experiment!r}; {name} have no such column")
-        return frame
-    known = sorted(frame["experiment"].unique())
-    if experiment is None and len(known) > 1:
-        raise ValueError(f"experiment: got None for {name} of {', '.join(known)}; it must name one")
-    if experiment is not None and experiment not in known:
-        raise ValueError(f"experiment: got {experiment!r}; {name} have {', '.join(known)}")
-    return frame if experiment is None else frame[frame["experiment"] == experiment]
-
-
-def refuse_two_arms(users: pd.DataFrame, name: str = "assignments") -> None:
-    """Refuse a frame in which a user is in two arms.
-
-    Examples
-    --------
-    >>> refuse_two_arms(pd.DataFrame({"user_id": [1, 2], "arm": ["control", "control"]}))
-    """
-    pairs = users[["user_id", "arm"]].drop_duplicates()
-    both = pairs["user_id"][pairs["user_id"].duplicated()].nunique()
-    if both:
-        raise ValueError(f"arm: got two for {both:,} users of {name}; a user must be in one")
-
-
 def _shares(expected: Mapping[str, float] | None, arms: pd.Series) -> dict[str, float]:
+    if not isinstance(expected, Mapping | None):
+        raise ValueError(f"expected: got {expected!r}; it must give each arm its share")
     there = sorted(arms.unique())
     shares = dict.fromkeys(there, 1 / len(there)) if expected is None and there else dict(expected or {})
     if len(shares) < 2:
         raise ValueError(f"expected: got arms {list(shares)}; a split has two at least")
+    for arm, share in shares.items():
+        number(f"expected[{arm!r}]", share)
     if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
         raise ValueError(f"expected: got {shares}; shares must be positive and 1 in sum")
     strange = [arm for arm in there if arm not in shares]
     if strange:
-        raise ValueError(f"arm: got {strange[0]!r}; the design has {', '.join(shares)}")
+        raise ValueError(f"arm: got {strange[0]!r}; the design has {', '.join(map(str, shares))}")
     return shares
 
 
 def _counted(users: pd.DataFrame, shares: Mapping[str, float], group: Any) -> pd.DataFrame:
     # An arm that received nobody must count as 0, not drop out of the test.
-    counts = users["arm"].value_counts().reindex(list(shares), fill_value=0)
+    counts = users.set_index("arm")["users"].reindex(list(shares), fill_value=0)
     designed = np.array(list(shares.values()))
     return pd.DataFrame(
         {
             "group": str(group),
             "arm": list(shares),
             "users": counts.to_numpy(),
-            "expected": designed * len(users),
-            "share": counts.to_numpy() / len(users),
+            "expected": designed * counts.sum(),
+            "share": counts.to_numpy() / counts.sum(),
             "designed": designed,
             "p": _p(counts.to_numpy(float), designed),
         }
@@ -255,7 +222,7 @@ def _p(observed: np.ndarray, designed: np.ndarray) -> float:
     return float(chi2.sf(((observed - wanted) ** 2 / wanted).sum(), len(observed) - 1))
 
 
-def _where(table: pd.DataFrame, by: str, alarm: float) -> str:
-    groups = table[table["group"] != "all"].groupby("group")["p"].first().dropna()
+def _where(parts: list[pd.DataFrame], by: str, alarm: float) -> str:
+    groups = pd.Series({part["group"].iloc[0]: part["p"].iloc[0] for part in parts}).dropna()
     alarming = groups[groups < alarm / max(len(groups), 1)].sort_values()
     return f" By {by}, the alarm is in {', '.join(alarming.index)}." if len(alarming) else ""
