@@ -159,7 +159,7 @@ def frontier(
     *,
     ages: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0),
     rows: int = 100,
-    days: int = 24,
+    days: int = 16,
     rng: int = 0,
 ) -> pd.DataFrame:
     """Errors of three kinds of learner on a simulated stream, by how old what they learnt from is on average.
@@ -192,7 +192,8 @@ def frontier(
     # The longest window is full by then, and the smallest learning rate has forgotten where it began.
     first = math.ceil(3 * max(ages))
     log, chance = moving_tastes(first + days, rows=rows, drift=drift, rng=rng)
-    log["y"] = mislabel(log, rate, kind=kind, rng=rng)
+    # From a stream of its own: the same seed would draw the features' luck again.
+    log["y"] = mislabel(log, rate, kind=kind, rng=[rng, 1])
     lost, false = (2 * rate, 0.0) if kind == "lost" else (rate, rate)
     judged = np.repeat(np.arange(first + days) >= first, rows)
     records = []
@@ -260,7 +261,9 @@ def _days(rows: pd.DataFrame) -> Iterator[tuple[np.ndarray, int]]:
     """Each day's rows and its number from 0; the rows must stand in time's order."""
     if not rows["ts"].is_monotonic_increasing:
         raise ValueError("rows: got times out of order; a learner goes through them as they came")
-    day = (rows["ts"].dt.floor("1D") - rows["ts"].iloc[0].floor("1D")).dt.days.to_numpy()
+    # By the calendar of the times' own zone, whose days may have 23 or 25 hours.
+    floor = rows["ts"].dt.tz_localize(None).dt.floor("1D")
+    day = (floor - floor.iloc[0]).dt.days.to_numpy()
     edges = np.flatnonzero(np.diff(day)) + 1
     for places in np.split(np.arange(len(day)), edges):
         yield places, int(day[places[0]])
