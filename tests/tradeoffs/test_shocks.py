@@ -61,6 +61,13 @@ def test_two_speeds_go_further_after_an_incident_and_come_back_sooner():
     assert quick.table["shock"][0] > plain.table["shock"][0]
 
 
+def test_half_of_the_labels_hit_move_predictions_half_as_far():
+    half, whole = (
+        shock_replay(recalibrated(5), LOG, hit=hit, replays=8).table["shock"][0] for hit in (0.5, 1)
+    )
+    assert half == pytest.approx(whole / 2, rel=0.15)
+
+
 def fickle(rows):
     """An average whose gain is another every day, whatever the labels say: its half-life differs by stretch."""
     day = (rows["ts"].dt.floor("1D") - rows["ts"].iloc[0].floor("1D")).dt.days.to_numpy()
@@ -77,17 +84,18 @@ def test_intervals_of_a_random_half_life_cover():
     settings = {"warm": 20, "after": 12}
     far = shock_replay(fickle, market(1500, rows=6, rate=0.0, rng=5), replays=120, **settings)
     assert far.ci[1] - far.ci[0] < 0.4
-    replicas, covered, shocks = 40, 0, 0
+    replicas, covered, shocks, lives, errors = 40, 0, 0, [], []
     for seed in range(replicas):
         log = market(270, rows=6, rate=0.0, rng=20 + seed)
         found = shock_replay(fickle, log, replays=8, rng=seed, **settings)
         covered += found.ci[0] <= far.estimate <= found.ci[1]
         third = found.table.iloc[2]
         shocks += third["low"] <= far.table["shock"][2] <= third["high"]
-        assert found.se > 0
+        lives.append(found.estimate), errors.append(found.se)
     tolerated = 3 * np.sqrt(0.05 * 0.95 / replicas)
     assert covered / replicas >= 0.95 - tolerated
     assert shocks / replicas >= 0.95 - tolerated
+    assert 0.7 < np.mean(errors) / np.std(lives) < 1.5
 
 
 def test_the_interval_is_open_where_some_replays_never_forget():
