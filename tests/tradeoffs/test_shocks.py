@@ -63,7 +63,7 @@ def test_two_speeds_go_further_after_an_incident_and_come_back_sooner():
 
 def test_half_of_the_labels_hit_move_predictions_half_as_far():
     half, whole = (
-        shock_replay(recalibrated(5), LOG, hit=hit, replays=8).table["shock"][0] for hit in (0.5, 1)
+        shock_replay(recalibrated(5), LOG, hit=hit, replays=40).table["shock"][0] for hit in (0.5, 1)
     )
     assert half == pytest.approx(whole / 2, rel=0.15)
 
