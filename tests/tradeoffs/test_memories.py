@@ -36,6 +36,11 @@ def test_a_window_is_a_fit_on_its_rows():
     features, y = rows[["f_0", "f_1"]].to_numpy(), rows["y"].to_numpy()
     model = LogisticRegression(tol=1e-8).fit(features[-120:-30], y[-120:-30])
     assert told == pytest.approx(model.predict_proba(features[-30:])[:, 1], abs=1e-3)
+    # Weights halve with each half-life.
+    halved = weighted(2.0)(rows)[-30:]
+    age = np.repeat(np.arange(8, 0, -1), 30)
+    model = LogisticRegression(tol=1e-8).fit(features[:-30], y[:-30], sample_weight=0.5 ** ((age - 1) / 2))
+    assert halved == pytest.approx(model.predict_proba(features[-30:])[:, 1], abs=1e-3)
     # Weights that never fall are a window of all.
     forever = weighted(1e9)(rows)[-30:]
     model = LogisticRegression(tol=1e-8).fit(features[:-30], y[:-30])
@@ -57,6 +62,8 @@ def test_the_frontier_is_in_scikit_learn_too():
             assert rows.set_index("age")["error"].idxmin() == better
     noisy = frontier(0.0, "lost", 0.2, ages=(12.0,), rows=60, days=8)
     assert (noisy["corrected"] < noisy["error"]).all()
+    # Taken back at the right rate, most of what lost clicks do is gone.
+    assert (noisy["corrected"] < 0.25 * noisy["error"]).all()
 
 
 def test_a_day_of_one_label_is_foretold_as_such():

@@ -119,6 +119,30 @@ def test_intervals_cover_and_p_is_uniform_where_both_are_equally_good():
     assert small / replicas <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / replicas)
 
 
+def test_with_few_changes_intervals_still_cover_nearly_nine_times_in_ten():
+    # Ten jumps in 600 steps: what the docstring owns up to.
+    gap = {"current": 3, "candidate": 8, "half_lives": (), "replicates": 100}
+    settings = {"rows": 20, "rate": 1 / 60, "size": 0.8}
+    told = [memory_curve(market(600, rng=seed, **settings), **gap) for seed in range(40)]
+    truth = np.mean(
+        [memory_curve(market(3000, rng=900 + seed, **settings), **gap).estimate for seed in range(6)]
+    )
+    covered = np.mean([found.ci[0] <= truth <= found.ci[1] for found in told])
+    assert 0.8 <= covered <= 1.0
+
+
+def test_gaps_and_users_of_other_times_are_no_surprise():
+    log = market(320, rows=8, rng=4)
+    day = (log["ts"] - START).dt.days
+    # Warnings are errors: a stretch without rows divides nothing by 0.
+    gap = memory_curve(log[(day < 150) | (day > 190)], current=2, candidate=5, replicates=20)
+    assert np.isfinite([gap.estimate, *gap.ci]).all()
+    with pytest.raises(ValueError, match="user_id: got no step with rows of both halves"):
+        memory_curve(log.assign(user_id=(day < 160).astype(int)), current=2, candidate=5)
+    with pytest.raises(ValueError, match="y: got 0 in all rows"):
+        memory_curve(log.assign(y=0), score=None, current=2, candidate=5)
+
+
 def test_the_verdict_names_the_better_memory_and_hours_are_steps_too():
     log = market(500, rows=40, rate=1 / 30, size=1.2, rng=1)
     found = memory_curve(log, current=2, candidate=25, replicates=100)

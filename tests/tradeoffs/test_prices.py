@@ -34,6 +34,16 @@ def test_rare_incidents_add_their_rate_times_their_cost():
     assert told["all"] - tracking_error(0.3, drift=0.0) == pytest.approx(added, rel=0.1)
 
 
+def test_incidents_spoil_neither_calm_days_nor_those_after_a_jump():
+    settings = {"rate": 1 / 60, "size": 1.0, "within": 4, "days": 1500, "incident_days": 5}
+    none = price_list(one(0.9), **settings).iloc[0]
+    # A gain of .9 has got over them within the four days that follow.
+    some = price_list(one(0.9), incidents=1 / 100, incident_size=50.0, **settings).iloc[0]
+    assert some["calm"] == pytest.approx(none["calm"], rel=0.1)
+    assert some["jump"] == pytest.approx(none["jump"], rel=0.1)
+    assert some["incident"] > 100 * some["calm"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

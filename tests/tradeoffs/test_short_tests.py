@@ -43,6 +43,25 @@ def test_after_calm_two_weeks_pick_the_year_s_loser_and_a_year_doesn_t():
     assert (seen["true"] < 0).mean() > 0.75
 
 
+def test_arms_of_their_own_are_noisier_but_fair():
+    paths = jumping_level(3650, rate=1 / 60, size=1.0, paths=50, rng=3)
+    settings = {"long": 0.03, "short": best_gain(drift=1 / 60), "days": 365, "tests": 5000, "rng": 4}
+    spread = {}
+    for arm in (0.5, 0.05):
+        tests = short_tests(paths, arm=arm, **settings)
+        gap = tests["measured"] - tests["true"]
+        by_path = gap.groupby(tests["path"]).mean()
+        assert abs(by_path.mean()) < 4 * by_path.std() / 50**0.5
+        spread[arm] = gap.std()
+    # About an estimate that is off by d, noise of variance v squares to a variance of 2 v^2 + 4 v d^2.
+    errors = [tracking_error(settings[name], drift=1 / 60) for name in ("long", "short")]
+    for arm, found in spread.items():
+        own = sum(2 / of**2 + 4 / of * d for of, d in zip((arm, 1 - arm), errors, strict=True)) / 365
+        assert found == pytest.approx(own**0.5, rel=0.1)
+    both = short_tests(paths, **settings)
+    assert wrong_picks(both) < 0.1 < 0.35 < wrong_picks(tests)
+
+
 def test_tests_after_calm_begin_after_calm():
     path = np.zeros(1000)
     path[400:] = 1.0
@@ -62,6 +81,7 @@ def test_where_nothing_ever_jumps_no_pick_is_wrong():
         (lambda: jumping_level(0, rate=0.1, size=1), "days: got 0"),
         (lambda: jumping_level(5, rate=2, size=1), "rate: got 2"),
         (lambda: short_tests(np.zeros(100), days=7, long=0.1, short=0.3), r"level: got shape \(100,\)"),
+        (lambda: short_tests(np.zeros(800), days=7, long=0.1, short=0.3, arm=1), "arm: got 1"),
         (lambda: short_tests(np.zeros(800), days=400, long=0.1, short=0.3), "days: got 400"),
         (lambda: short_tests(np.zeros(800), days=7, long=0.3, short=0.1), "long: got 0.3, short 0.1"),
         (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def updated(rate: float) -> Learner:
         told, known = np.full(len(rows), 0.5), False
         for places, _ in _days(rows):
             if known:
-                told[places] = expit(model.decision_function(features[places]))
+                told[places] = _chance(model, features[places])
             model.partial_fit(features[places], y[places], classes=[0, 1])
             known = True
         return told
@@ -159,7 +160,7 @@ def frontier(
     *,
     ages: tuple[float, ...] = (1.5, 3.0, 6.0, 12.0),
     rows: int = 100,
-    days: int = 24,
+    days: int = 16,
     rng: int = 0,
 ) -> pd.DataFrame:
     """Errors of three kinds of learner on a simulated stream, by how old what they learnt from is on average.
@@ -189,10 +190,13 @@ def frontier(
     >>> bool(told.groupby("age")["error"].mean().diff().iloc[1] < 0)
     True
     """
+    from sklearn import config_context
+
     # The longest window is full by then, and the smallest learning rate has forgotten where it began.
     first = math.ceil(3 * max(ages))
     log, chance = moving_tastes(first + days, rows=rows, drift=drift, rng=rng)
-    log["y"] = mislabel(log, rate, kind=kind, rng=rng)
+    # From a stream of its own: the same seed would draw the features' luck again.
+    log["y"] = mislabel(log, rate, kind=kind, rng=[rng, 1])
     lost, false = (2 * rate, 0.0) if kind == "lost" else (rate, rate)
     judged = np.repeat(np.arange(first + days) >= first, rows)
     records = []
@@ -204,7 +208,9 @@ def frontier(
             "partial_fit": updated(1 / (0.19 * rows * age)),
         }
         for name, learner in learners.items():
-            told = learner(log)
+            # Checks of numbers that were made above would be a quarter of the time.
+            with config_context(assume_finite=True, skip_parameter_validation=True):
+                told = learner(log)
             right = corrected(told, lost=lost, false=false)
             records.append(
                 {
@@ -215,6 +221,11 @@ def frontier(
                 }
             )
     return pd.DataFrame(records)
+
+
+def _chance(model: Any, features: np.ndarray) -> np.ndarray:
+    """What `predict_proba` says, without its checks, which take longer than a day's rows."""
+    return np.asarray(expit(features @ model.coef_[0] + model.intercept_[0]))
 
 
 def _refitted(rows: pd.DataFrame, weight: Callable[[np.ndarray], np.ndarray], first: int) -> np.ndarray:
@@ -235,7 +246,7 @@ def _refitted(rows: pd.DataFrame, weight: Callable[[np.ndarray], np.ndarray], fi
             continue
         model = LogisticRegression(solver="newton-cholesky", tol=1e-3)
         model.fit(features[: places[0]][used], labels, sample_weight=weights[used])
-        told[places] = expit(model.decision_function(features[places]))
+        told[places] = _chance(model, features[places])
     return told
 
 
@@ -260,7 +271,9 @@ def _days(rows: pd.DataFrame) -> Iterator[tuple[np.ndarray, int]]:
     """Each day's rows and its number from 0; the rows must stand in time's order."""
     if not rows["ts"].is_monotonic_increasing:
         raise ValueError("rows: got times out of order; a learner goes through them as they came")
-    day = (rows["ts"].dt.floor("1D") - rows["ts"].iloc[0].floor("1D")).dt.days.to_numpy()
+    # By the calendar of the times' own zone, whose days may have 23 or 25 hours.
+    floor = rows["ts"].dt.tz_localize(None).dt.floor("1D")
+    day = (floor - floor.iloc[0]).dt.days.to_numpy()
     edges = np.flatnonzero(np.diff(day)) + 1
     for places in np.split(np.arange(len(day)), edges):
         yield places, int(day[places[0]])

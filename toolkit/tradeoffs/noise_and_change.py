@@ -85,8 +85,8 @@ def memory_curve(
     Raises
     ------
     ValueError
-        If columns or settings are bad, there is one cluster only, or the log is too short for its
-        blocks.
+        If columns or settings are bad, there is one cluster only, no step has rows of both halves of
+        the clusters, or the log is too short for its blocks.
 
     References
     ----------
@@ -148,7 +148,7 @@ def memory_curve(
         _verdict(pair, current, candidate, step, blocks),
         unit="squared error a row",
         se=float(told.error[place, 0]),
-        p=float(told.p[place, 0]),
+        p=None if math.isnan(told.p[place, 0]) else float(told.p[place, 0]),
         n=used,
         n_clusters=blocks,
         alpha=alpha,
@@ -183,6 +183,10 @@ def _by_step(
         bad = table.loc[~table[score].between(0, 1), score].iloc[0]
         raise ValueError(f"{score}: got {bad} in log; it must be a probability")
     missed = table[y].to_numpy(float) - (0.0 if score is None else table[score].to_numpy(float))
+    if np.ptp(missed) == 0:
+        raise ValueError(
+            f"{y}: got {table[y].iloc[0]} in all rows; a level that can't be seen to move has no best memory"
+        )
     floor = table[ts].dt.floor(width)
     at = ((floor - floor.min()) / width).round().to_numpy().astype(int)
     code = several(table[cluster], cluster)
@@ -191,6 +195,11 @@ def _by_step(
     cell = half * steps + at
     sums = np.bincount(cell, missed, minlength=2 * steps).reshape(2, steps)
     rows = np.bincount(cell, minlength=2 * steps).reshape(2, steps).astype(float)
+    if not (rows > 0).all(0).any():
+        raise ValueError(
+            f"{cluster}: got no step with rows of both halves of them; only there can a row's noise be told from a "
+            "change (a longer `step`, or more rows)"
+        )
     return sums, rows, len(table)
 
 
@@ -220,6 +229,7 @@ def _losses(
     both = (rows > 0).all(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean, means = everything / counts, sums / rows
+        own_noise = 1 / counts
         # The two halves' distance is a row's noise, users' in common rows included: nothing else differs.
         noise = float(((means[0] - means[1])[both] ** 2).sum() / (1 / rows).sum(0)[both].sum())
     there = counts > 0
@@ -232,7 +242,7 @@ def _losses(
             weights[period] += np.where(flag, rows[half], 0.0)
     for place, gain in enumerate(gains):
         told, factor = _foretold(everything, counts, gain)
-        losses[place, 0, there] = ((mean - told) ** 2 - noise / counts)[there]
+        losses[place, 0, there] = ((mean - told) ** 2 - noise * own_noise)[there]
         for half in (0, 1):
             seen = rows[half] > 0
             own, own_factor = _foretold(sums[half], rows[half], gain)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap
 from toolkit.rules import count, level, number, share
 from toolkit.tradeoffs.blocks import block_means
 from toolkit.tradeoffs.market import Fault, mislabel
@@ -39,7 +39,6 @@ def shock_replay(
     y: str = "y",
     ts: str = "ts",
     alpha: float = 0.05,
-    replicates: int = 500,
     rng: Any = 0,
 ) -> Finding:
     """How long a model takes to forget half of a label incident, which is put into a log again and again.
@@ -65,21 +64,30 @@ def shock_replay(
         Days that the model learns from before an incident, and that are watched after it.
     y, ts : str
         Columns.
-    alpha, replicates, rng
-        Level, replicates and randomness of the bootstrap over replays; rng also picks the labels hit.
+    alpha : float
+        One minus the level of the intervals.
+    rng : int or Generator
+        Picks the labels that are hit.
 
     Returns
     -------
     Finding
-        The recovery half-life in days, infinite where half isn't forgotten in the days watched. The
-        table has the shock by day after the incident: the root mean square of what predictions
-        differ by, with its interval.
+        The recovery half-life in days, infinite where half isn't forgotten in the days watched. Its
+        interval holds the times at which a t test over the replays doesn't refute that the mean
+        squared shock is a quarter of its first value (Fieller's set); where the replays can't say that
+        half is ever forgotten, it ends at infinity. The table has the shock by day after the
+        incident: the root mean square of what predictions differ by, with its interval.
 
     Raises
     ------
     ValueError
-        If the log is short, the incident changes no prediction, or the model looks ahead: a
-        prediction that differs before the incident's labels are known.
+        If the log is short or has a day without rows where one is watched, the incident changes no
+        prediction, or the model looks ahead: a prediction that differs before the incident's labels
+        are known.
+
+    References
+    ----------
+    Fieller (1954), "Some Problems in Interval Estimation", JRSS B.
 
     Examples
     --------
@@ -112,42 +120,39 @@ def shock_replay(
             raise ValueError(
                 "model: it looks ahead: the incident changes predictions of days before its labels"
             )
-        since = when - days
-        counts = np.bincount(since[since >= 0], minlength=after)
-        squares[place] = np.bincount(since[since >= 0], moved[since >= 0] ** 2, minlength=after) / np.maximum(
-            counts, 1
-        )
+        if len(np.unique(when[when >= 0])) < days + after:
+            raise ValueError(
+                f"{ts}: got a day without rows within {days + after} days of day {start}; a shock is followed from day to day"
+            )
+        since = when[when >= days] - days
+        squares[place] = np.bincount(since, moved[when >= days] ** 2) / np.bincount(since)
     if not squares[:, 0].mean() > 0:
         raise ValueError(
             "model: the incident changed none of its predictions; does it learn from these labels?"
         )
 
-    def half_life(times: np.ndarray) -> float:
-        return _half_life(np.sqrt(times @ squares / times.sum()))
-
-    drawn = bootstrap(
-        lambda times: np.r_[half_life(times), np.sqrt(times @ squares / times.sum())],
-        np.arange(replays),
-        replicates=replicates,
-        rng=rng,
-    )
-    estimate = half_life(np.ones(replays))
-    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2], axis=0, method="nearest")
     shock = np.sqrt(squares.mean(0))
-    table = pd.DataFrame({"day": np.arange(1, after + 1), "shock": shock, "low": low[1:], "high": high[1:]})
-    finite = drawn[np.isfinite(drawn[:, 0]), 0]
+    estimate = _half_life(shock)
+    low, high = _fieller(squares, alpha)
+    # The logarithm of a mean square, to first order: positive, and skewed as squares are.
+    factor = np.exp(_reach(squares, alpha) / 2 / np.maximum(squares.mean(0), 1e-300))
+    table = pd.DataFrame(
+        {"day": np.arange(1, after + 1), "shock": shock, "low": shock / factor, "high": shock * factor}
+    )
+    others = [_half_life(np.sqrt(np.delete(squares, place, 0).mean(0))) for place in range(replays)]
     return Finding(
         estimate,
-        (float(min(low[0], estimate)), float(max(high[0], estimate))),
-        _recovery(estimate, float(low[0]), float(high[0]), float(shock[0]), days, after, limit),
+        (min(low, estimate), max(high, estimate)),
+        _recovery(estimate, low, high, float(shock[0]), days, after, limit),
         unit="days",
-        se=float(finite.std(ddof=1)) if len(finite) > 1 else math.nan,
+        # The jackknife's; undefined where half is forgotten in some sets of replays only.
+        se=float(np.std(others) * math.sqrt(replays - 1)) if np.isfinite(others).all() else math.nan,
         n=len(rows),
         n_clusters=replays,
         alpha=alpha,
         table=table,
         assumptions=(
-            "the replays' stretches stand for those to come",
+            "the replays' stretches stand for those to come, and are about independent",
             "the incident is like those to come: its length, its labels, the share that it hits",
         ),
         cannot_tell=(
@@ -282,7 +287,8 @@ def noise_replay(
 def _in_order(log: Any, y: str, ts: str) -> tuple[pd.DataFrame, np.ndarray]:
     rows = read_columns(log, "log", [y, ts], labels=[y], times=[ts], keep=True)
     rows = rows.sort_values(ts, kind="stable", ignore_index=True)
-    floor = rows[ts].dt.floor("1D")
+    # By the calendar of the times' own zone, whose days may have 23 or 25 hours.
+    floor = rows[ts].dt.tz_localize(None).dt.floor("1D")
     return rows, (floor - floor.iloc[0]).dt.days.to_numpy()
 
 
@@ -293,6 +299,29 @@ def _predicted(model: Learner, rows: pd.DataFrame) -> np.ndarray:
             f"model: got predictions of shape {told.shape}; it must give one finite number a row"
         )
     return told
+
+
+def _reach(values: np.ndarray, alpha: float) -> np.ndarray:
+    """Half the width of a t interval for each column's mean, rows being independent."""
+    rows = len(values)
+    quantile = float(student.ppf(1 - alpha / 2, rows - 1))
+    return np.asarray(quantile * values.std(0, ddof=1) / math.sqrt(rows))
+
+
+def _fieller(squares: np.ndarray, alpha: float) -> tuple[float, float]:
+    """The first and last time at which the mean square may have fallen to a quarter of its first value."""
+    days = np.arange(squares.shape[1])
+    fine = np.linspace(0, days[-1], 20 * days[-1] + 1)
+    # Between days each replay falls as an exponential would; what is gone, to next to nothing.
+    logs = np.log(np.maximum(squares, 1e-12 * squares.max()))
+    between = np.exp([np.interp(fine, days, row) for row in logs])
+    above = between - between[:, :1] / 4
+    reach = _reach(above, alpha)
+    first, last = (np.flatnonzero(above.mean(0) + side * reach <= 0) for side in (-1, 1))
+    return (
+        float(fine[max(first[0] - 1, 0)]) if len(first) else math.inf,
+        float(fine[last[0]]) if len(last) else math.inf,
+    )
 
 
 def _half_life(shock: np.ndarray) -> float:

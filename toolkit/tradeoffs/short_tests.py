@@ -53,12 +53,13 @@ def short_tests(
     tests: int = 500,
     start: Start = "any day",
     calm: int = 90,
+    arm: float | None = None,
     rng: Any = 0,
 ) -> pd.DataFrame:
     """Simulated A/B tests of a long memory against a short one, each judged by the year that it begins.
 
     Both learners ran before the test, on the same readings. A test measures each one's mean squared
-    error against the readings of its days, as a team would.
+    error against the readings of its days, as a team would: on all rows, or each on its own arm's.
 
     Parameters
     ----------
@@ -74,6 +75,10 @@ def short_tests(
     start : "any day" or "after calm"
         Whether tests begin on any day of the path, or only where nothing jumped for `calm` days, as
         those of a team that waits until things are quiet.
+    arm : float, optional
+        The long memory's share of the traffic, in (0, 1), when each is judged on the rows that it
+        served: the noise of an arm's day is that of all divided by its share, and is taken off its
+        squared error. Without it both are judged on all rows, as where each row is scored by both.
     rng : int or Generator
 
     Returns
@@ -102,11 +107,18 @@ def short_tests(
     path = np.asarray(level, dtype=float)
     if path.ndim not in (1, 2) or len(path) < 2 * _YEAR:
         raise ValueError(f"level: got shape {path.shape}; it must be paths of {2 * _YEAR} days at least")
+    if arm is not None:
+        share("arm", arm, open_low=True, open_high=True)
     if count("days", days) > _YEAR:
         raise ValueError(f"days: got {days!r}; it must be a year at most, {_YEAR}")
     path = path.reshape(len(path), -1)
     draw = np.random.default_rng(rng)
-    readings = path + np.sqrt(noise) * draw.normal(size=path.shape)
+    shares = np.array([1.0]) if arm is None else np.array([arm, 1 - arm])
+    arms = [path + np.sqrt(noise / of) * draw.normal(size=path.shape) for of in shares]
+    # Both memories learn from all rows, whoever served them.
+    readings = np.einsum("a,a...->...", shares, arms)
+    its, theirs = arms[0], arms[-1]
+    unequal = noise / shares[0] - noise / shares[-1]
     told, other = exponential(readings, long), exponential(readings, short)
     moved = np.cumsum(np.diff(path, axis=0, prepend=path[:1]) != 0, axis=0)
     # After half a year both learners have forgotten how they began.
@@ -120,17 +132,17 @@ def short_tests(
     row, which = (places[drawn] for places in np.nonzero(fit))
     begin = begins[row]
 
-    def lead(truth: np.ndarray, length: int) -> np.ndarray:
-        total = np.cumsum((told - truth) ** 2 - (other - truth) ** 2, axis=0)
+    def lead(mine: np.ndarray, yours: np.ndarray, length: int) -> np.ndarray:
+        total = np.cumsum((told - mine) ** 2 - (other - yours) ** 2, axis=0)
         return np.asarray((total[begin + length - 1, which] - total[begin - 1, which]) / length)
 
     return pd.DataFrame(
         {
             "path": which,
             "begin": begin,
-            "measured": lead(readings, days),
-            "true": lead(path, days),
-            "year": lead(path, _YEAR),
+            "measured": lead(its, theirs, days) - unequal,
+            "true": lead(path, path, days),
+            "year": lead(path, path, _YEAR),
             "jumps": moved[begin + days - 1, which] - moved[begin, which],
         }
     )
