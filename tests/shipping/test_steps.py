@@ -68,7 +68,7 @@ def test_sizes_and_days_are_covered_where_a_step_is_found_even_a_weak_one(carrie
         first, last = scan.days(0.05)
         day.append(first <= 22 <= last)
         found.append(scan.ratio > ratio)
-        assert low <= 0 <= high or found[-1]
+        assert (low <= 0 <= high) is not bool(found[-1])
     size, day, found = map(np.array, (size, day, found))
     assert size.mean() >= 0.93
     assert size[found].mean() >= 0.9

@@ -73,8 +73,8 @@ def changepoint(
     -------
     Finding
         The change that luck explains least: of the level in standard deviations of the values' scores, or of the
-        spread as a factor's logarithm. Its interval holds for all features and days at once, so it never leaves
-        0 out where p, which is for the family too, is above alpha. The table has a row a feature: `what` changed, `since` with the
+        spread as a factor's logarithm. Its interval holds for all features and days at once, so it leaves
+        0 out exactly where p, which is for the family too, is at most alpha. The table has a row a feature: `what` changed, `since` with the
         interval `first` to `last`, `size`, `low`, `high`, `p`, the `factor` by which the quartiles' distance jumps there (nan for fewer than 8 entities a
         period), `median_before`,
         `median_after`, and whether the version changed within the interval (`declared`).
@@ -142,6 +142,7 @@ def changepoint(
             "a new definition from a change of the world that stays",
             "a change within the first or the last few periods",
             "where most is carried over, a change from one large surprise",
+            "a change that is rolled out bit by bit from a level that wanders",
             "a change that leaves both the middle and the quartiles' distance in place, such as swapped entities",
         ),
     )

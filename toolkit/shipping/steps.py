@@ -87,12 +87,15 @@ class StepScan:
     def sizes_within(self, ratio: float) -> tuple[float, float]:
         """The smallest and the largest step that no likelihood ratio beyond this one speaks against.
 
-        Whatever day and carry-over suit each size best. It holds 0 exactly when `ratio` isn't exceeded by the
-        scan's own.
+        Whatever day and carry-over suit each size best. It holds 0 exactly when the scan's own ratio doesn't
+        exceed this one; else steps the other way, on other days, are left out.
         """
         spare = self.left.min() * math.exp(ratio / (len(self.series) - 1)) - self.left
         half = np.sqrt(np.maximum(spare, 0) / self.squares)
-        low, high = (np.where(spare >= 0, self.sizes + sign * half, np.nan) for sign in (-1, 1))
+        inside = spare >= 0
+        if self.ratio > ratio:
+            inside &= self.sizes * self.size > 0
+        low, high = (np.where(inside, self.sizes + sign * half, np.nan) for sign in (-1, 1))
         return float(np.nanmin(low)), float(np.nanmax(high))
 
     def days(self, alpha: float) -> tuple[int, int]:
