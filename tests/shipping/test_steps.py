@@ -73,3 +73,9 @@ def test_sizes_and_days_are_covered_where_a_step_is_found_even_a_weak_one(carrie
     assert size.mean() >= 0.93
     assert size[found].mean() >= 0.9
     assert day.mean() >= (0.9 if step == 3.0 else 0.75)
+
+
+def test_surprises_are_what_the_fit_leaves():
+    values = series(np.random.default_rng(5), 1, 30, 0.5)[0] + 4.0 * (np.arange(30) >= 12)
+    scan = StepScan.of(values)
+    assert (scan.surprises**2).sum() == pytest.approx(scan.left.min())
