@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 from toolkit.auc import auc
 from toolkit.shipping.blame import restored, upstream_blame
@@ -121,3 +121,26 @@ def blame(served=ROWS, intended=ROWS, model=score, **settings):
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_where_one_feature_made_all_of_it_its_error_is_that_of_the_whole_loss():
+    rng = np.random.default_rng(12)
+    rows = pd.DataFrame(rng.normal(size=(300, 3)), columns=["f_a", "f_b", "f_c"]).assign(
+        user_id=range(300), item_id=0
+    )
+    rows["request_id"], rows["y"] = (
+        rows.index,
+        (rows["f_a"] + rows["f_b"] + rng.normal(size=300) > 0).astype(int),
+    )
+    served = rows.assign(f_b=100 * rows["f_b"])
+
+    def score(frame):
+        return frame["f_a"] + frame["f_b"] + frame["f_c"]
+
+    together, alone = (
+        upstream_blame(served, rows, score, features=features, replicates=100).table.set_index("feature")
+        for features in (["f_a", "f_b", "f_c"], ["f_b"])
+    )
+    z = norm.isf(0.025 / 3) / norm.isf(0.025)
+    wide, narrow = (table.loc["f_b", "high"] - table.loc["f_b", "part"] for table in (together, alone))
+    assert wide == pytest.approx(z * narrow)

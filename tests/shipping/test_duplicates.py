@@ -141,3 +141,19 @@ ROWS = delivered(np.random.default_rng(6), users=10)
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_interval_knows_how_few_clusters_hold_copies():
+    rows = pd.DataFrame(
+        {"request_id": range(60), "item_id": 1, "user_id": np.arange(60) % 20, "y": np.arange(60) % 2}
+    )
+    told = dup_audit(pd.concat([rows, rows.head(3)]), value="y")
+    # Copies of three users: Student's t of 2 degrees of freedom.
+    assert (told.ci[1] - told.ci[0]) / 2 / told.se == pytest.approx(4.3027, rel=1e-4)
+
+
+def test_rows_that_hold_lists_are_compared_too():
+    rows = pd.DataFrame(
+        {"request_id": [1, 2, 2], "item_id": 1, "user_id": [1, 2, 2], "vector": [[1], [2], [3]]}
+    )
+    assert float(dup_audit(rows).table.set_index("what")["value"]["conflicting"]) == 1

@@ -121,3 +121,11 @@ ROWS = arrivals(np.random.default_rng(5))
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_events_too_young_to_have_been_late_do_not_count():
+    begin = pd.Timestamp("2026-03-02", tz="UTC")
+    hour, delay = np.repeat([0, 40], 50), np.repeat([5, 0], 50)
+    rows = pd.DataFrame({"user_id": range(100), "ts": begin + pd.to_timedelta(hour, unit="h")})
+    rows["arrived_ts"] = rows["ts"] + pd.to_timedelta(delay, unit="h")
+    assert lateness_by_wait(rows, waits=["0h", "24h"])["late"].tolist() == [1.0, 0.0]

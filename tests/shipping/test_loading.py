@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from toolkit.shipping.loading import append, create, replace_partition, upsert
+from toolkit.shipping.loading import append, create, load_work, replace_partition, upsert
 
 OLD = pd.DataFrame({"request_id": [1, 2, 3], "y": [0, 0, 1], "written": [1, 1, 1]})
 NEW = pd.DataFrame({"request_id": [2, 4], "y": [1, 0], "written": [2, 2]})
@@ -92,3 +92,12 @@ def test_bad_input_is_refused_by_name_value_and_rule(store):
         upsert(store, "outcomes", OLD.assign(written=None), key=["request_id"], newest="written")
     with pytest.raises(ValueError, match="written: got 3 rows of another partition than 2"):
         replace_partition(store, "outcomes", OLD, partition="written", value=2)
+
+
+def test_the_work_of_a_load_is_counted_in_rows():
+    work = load_work([OLD, NEW, OLD], key=["request_id"], newest="written").set_index("way")
+    # OLD puts in 3; NEW puts in 4 and rewrites 2; OLD again rewrites 1 and 3, and 2 is newer.
+    assert work.loc["written by key"].tolist() == [8, 8, 4, 3, 4]
+    assert work.loc["appended"].tolist() == [8, 0, 8, 0, 8]
+    with pytest.raises(ValueError, match="batches: got none; there must be one"):
+        load_work([], key=["request_id"])

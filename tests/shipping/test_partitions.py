@@ -157,3 +157,23 @@ PAST, NOW = COUNTS[: 28 * 24], COUNTS[28 * 24 :]
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_constant_counts_still_have_a_poisson_count_s_error_and_an_empty_reference_is_refused():
+    hours = pd.date_range("2026-02-02", periods=29 * 24, freq="h", tz="UTC")
+    counts = pd.DataFrame({"ts": hours, "n": 50})
+    now, past = counts[28 * 24 :], counts[: 28 * 24]
+    # A day of 1,200 rows against the mean of four: Student's t of 21 degrees of freedom.
+    assert completeness(now, past).ci[1] == pytest.approx(2.0796 * np.sqrt(1.25 / 1200), rel=1e-3)
+    with pytest.raises(ValueError, match="n: got 0 in every period of reference; some period must have rows"):
+        completeness(now, past.assign(n=0))
+
+
+def test_departures_from_a_short_reference_are_scaled_by_its_own_error_too():
+    rng, beyond = np.random.default_rng(11), 0
+    hours = pd.date_range("2026-02-02", periods=28 * 24, freq="h", tz="UTC")
+    for _ in range(8):
+        counts = pd.DataFrame({"ts": hours, "n": rng.poisson(400, len(hours))})
+        beyond += (completeness(counts[21 * 24 :], counts[: 21 * 24]).table["p"] <= 0.9).sum()
+    # Of 1,344 hours 1 - 0.1 ** (1 / 168) each: 18; with the reference's means taken as known, 44.
+    assert 7 <= beyond <= 30

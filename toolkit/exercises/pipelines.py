@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from toolkit.exercises import Exercise, Hint
 from toolkit.shipping.duplicates import twins_across, variance_factor
 from toolkit.shipping.lateness import arrived_share, best_wait, wait_for
@@ -26,54 +28,54 @@ EXERCISES = {
         ),
     ),
     "twins": Exercise(
-        "One event in ten is there twice, and rows are split at random, four fifths for training. In what percentage of the "
+        "One event in five is there twice, and rows are split at random, three quarters of them for training. In what percentage of the "
         "held-out rows has the model seen the same event in training? To one decimal.",
-        lambda: 100 * twins_across(0.1),
+        lambda: 100 * twins_across(0.2, held_out=0.25),
         0.06,
         "A model that remembers rows is right on all of these. Split by the event's key, never by the row.",
         (
-            Hint(10, "One event in ten has a twin; of the rows it is more."),
+            Hint(20, "One event in five has a twin; of the rows it is more."),
             Hint(
-                lambda: 100 * 0.2 / 1.1,
+                lambda: 100 * 0.4 / 1.2,
                 "That is the share of rows that have a twin. Some twins are held out too.",
             ),
-            Hint(8, "That takes events for rows: an event that is there twice is two of the rows."),
-            Hint(16, "Divide by all rows: there are more of them than events."),
+            Hint(15, "That takes events for rows: an event that is there twice is two of the rows."),
+            Hint(30, "Divide by all rows: there are more of them than events."),
         ),
     ),
     "wait": Exercise(
-        "A fifth of the rows come late, by six hours on average, exponentially; partitions are of an hour. How many "
+        "Three rows in ten come late, by four hours on average, exponentially; partitions are of an hour. How many "
         "hours after its end is no more than one row in a hundred missing? To one decimal.",
-        lambda: wait_for(0.01, late=0.2, mean_delay=6.0),
+        lambda: wait_for(0.01, late=0.3, mean_delay=4.0),
         0.06,
-        "Three times the mean delay, for the last of the late rows are the ones that one waits for.",
+        "More than three times the mean delay, for the last of the late rows are the ones that one waits for.",
         (
             Hint(
-                lambda: wait_for(0.05, late=0.2, mean_delay=6.0),
+                lambda: wait_for(0.05, late=0.3, mean_delay=4.0),
                 "That loses one row in twenty, not one in a hundred.",
             ),
-            Hint(lambda: 6 * 2.995732, "Nearly: some late rows come in before the hour is over."),
-            Hint(6, "After the mean delay more than a third of the late rows is still to come."),
-            Hint(lambda: 6 * 4.60517, "That takes all rows for late ones."),
+            Hint(lambda: 4 * math.log(30), "Nearly: some late rows come in before the hour is over."),
+            Hint(4, "After the mean delay more than a third of the late rows is still to come."),
+            Hint(lambda: 4 * math.log(100), "That takes all rows for late ones."),
         ),
     ),
     "price": Exercise(
         "The same rows. An hour of delay costs 1, a percent of the rows left out costs 0.5. At what wait, in hours, is the "
         "sum least? To one decimal.",
-        lambda: best_wait(late=0.2, mean_delay=6.0, delay_price=1.0, loss_price=0.5),
+        lambda: best_wait(late=0.3, mean_delay=4.0, delay_price=1.0, loss_price=0.5),
         0.06,
-        "At that wait one more hour brings half its price in rows and costs as much: a short one, with more than one row in ten lost.",
+        "At that wait one more hour brings rows worth just what it costs: a short wait, which loses several rows in a hundred.",
         (
             Hint(
-                lambda: best_wait(late=0.2, mean_delay=6.0, delay_price=1.0, loss_price=1.0),
+                lambda: best_wait(late=0.3, mean_delay=4.0, delay_price=1.0, loss_price=1.0),
                 "That is for a percent that costs 1.",
             ),
             Hint(
-                lambda: best_wait(late=0.2, mean_delay=6.0, delay_price=1.0, loss_price=2.0),
+                lambda: best_wait(late=0.3, mean_delay=4.0, delay_price=1.0, loss_price=2.0),
                 "That is for a percent that costs 2: turn the price round.",
             ),
             Hint(
-                lambda: 100 * (1 - float(arrived_share(0.0, late=0.2, mean_delay=6.0))),
+                lambda: 100 * (1 - float(arrived_share(0.0, late=0.3, mean_delay=4.0))),
                 "That is the percentage that is missing if nobody waits.",
             ),
         ),

@@ -178,11 +178,13 @@ def dup_audit(
     code = np.arange(events) if cluster is None else several(table[cluster], cluster)[first]
     clusters = len(np.unique(code))
     if clusters < 2:
-        raise ValueError(f"{cluster}: got one in all rows; an interval needs two at least")
+        raise ValueError(
+            f"{cluster}: got one in the first rows of all events; an interval needs two at least"
+        )
     code = np.unique(code, return_inverse=True)[1]
     copies = n - events
     # A difference in what the key doesn't fix is no mere retry.
-    conflicting = len(table.drop_duplicates()) - events if copies else 0
+    conflicting = _distinct(table) - events if copies else 0
     with_copies = len(np.unique(code[times > 1]))
     share_error = clustered_error((times * events - n) / n**2, code) if copies else 0.0
     factor = float((times**2).sum() / n)
@@ -235,6 +237,19 @@ def dup_audit(
             "which of two conflicting rows is right",
         ),
     )
+
+
+def _distinct(table: pd.DataFrame) -> int:
+    """Rows that differ in some column; lists, such as embeddings, by what they hold."""
+    try:
+        return len(table.drop_duplicates())
+    except TypeError:
+        # Lists, arrays and mappings have no hash.
+        return len(
+            table.map(
+                lambda value: value if pd.api.types.is_hashable(value) else repr(value)
+            ).drop_duplicates()
+        )
 
 
 def _verdict(

@@ -13,7 +13,7 @@ from toolkit.frames import read_columns
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["append", "create", "replace_partition", "upsert"]
+__all__ = ["append", "create", "load_work", "replace_partition", "upsert"]
 
 
 def create(connection: duckdb.DuckDBPyConnection, table: str, like: Any, *, key: Sequence[str] = ()) -> None:
@@ -96,6 +96,14 @@ def upsert(
     >>> store.execute("SELECT y FROM outcomes").fetchall()
     [(1,)]
     """
+    _written_by_key(connection, table, batch, key, newest)
+    return _rows(connection, table)
+
+
+def _written_by_key(
+    connection: duckdb.DuckDBPyConnection, table: str, batch: Any, key: Sequence[str], newest: str | None
+) -> int:
+    """Write a batch by its key and give the number of rows that were put in or changed."""
     if isinstance(key, str) or not len(key):
         raise ValueError(f"key: got {key!r}; it must be a list of one column at least")
     frame = read_columns(batch, "batch", [*key, *([newest] if newest else [])], keep=True)
@@ -108,12 +116,58 @@ def upsert(
     if rest and newest:
         action += f" WHERE excluded.{_name(newest)} >= {_name(table)}.{_name(newest)}"
     with _registered(connection, frame):
-        _run(
+        changed = _run(
             connection,
             f"INSERT INTO {_name(table)} BY NAME SELECT * FROM batch "
             f"ON CONFLICT ({', '.join(map(_name, key))}) DO {action}",
         )
-    return _rows(connection, table)
+    return int(changed[0][0])
+
+
+def load_work(batches: Sequence[Any], *, key: Sequence[str], newest: str | None = None) -> pd.DataFrame:
+    """What loading batches takes, in rows: appended to one table, and written by key to another.
+
+    Rows, not seconds, since those differ from machine to machine and run to run.
+
+    Parameters
+    ----------
+    batches : sequence of frames
+        In the order in which they are loaded; of the same columns.
+    key, newest
+        As for `upsert`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each `way`: rows `sent`, `looked_up` in the key's index, `put_in` as new ones, `rewritten`, and `kept`
+        in the table at last.
+
+    Examples
+    --------
+    >>> batch = pd.DataFrame({"id": [1, 2], "y": [0, 1]})
+    >>> load_work([batch, batch], key=["id"]).set_index("way").loc["written by key"].tolist()
+    [4, 4, 2, 2, 2]
+    """
+    import duckdb
+
+    if not len(batches):
+        raise ValueError("batches: got none; there must be one at least")
+    sent = changed = 0
+    with duckdb.connect() as store:
+        create(store, "appended", batches[0])
+        create(store, "by_key", batches[0], key=key)
+        for batch in batches:
+            before = _rows(store, "appended")
+            sent += append(store, "appended", batch) - before
+            changed += _written_by_key(store, "by_key", batch, key, newest)
+        appended, kept = _rows(store, "appended"), _rows(store, "by_key")
+    return pd.DataFrame(
+        [
+            ("appended", sent, 0, sent, 0, appended),
+            ("written by key", sent, sent, kept, changed - kept, kept),
+        ],
+        columns=["way", "sent", "looked_up", "put_in", "rewritten", "kept"],
+    )
 
 
 def replace_partition(

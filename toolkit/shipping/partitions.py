@@ -121,7 +121,8 @@ def completeness(
     -------
     Finding
         The share of the expected rows that isn't there, negative where there are too many; its interval counts
-        whole days as units, since a busy day is busy in every hour. p is of "no period is unlike its reference". The table has
+        whole days as units, since a busy day is busy in every hour, and is never narrower than a Poisson count's: a
+        reference of constant counts would make it a point, and tomorrow's needn't be constant. p is of "no period is unlike its reference". The table has
         every period: `expected`, `n`, `missing` (share), `p` (for the family), `flagged`.
 
     Raises
@@ -166,6 +167,7 @@ def completeness(
             "periods depart from their rhythm alike; if they do so together, alarms are rarer than said",
         ),
         cannot_tell=(
+            "what is usual from gaps in the reference itself: they widen it",
             "rows that were lost from rows that will still come: ask again after the watermark",
             "fewer rows from fewer users: a holiday looks like a gap",
             "lost rows that copies of others make up for: run dup_audit first",
@@ -268,6 +270,8 @@ def _residuals(
         rows["slot"] = ((rows[ts] - pd.Timestamp("2024-01-01", tz="UTC")) % cycle) // step
         frames.append(rows)
     past, now = frames
+    if not past[count].any():
+        raise ValueError(f"{count}: got 0 in every period of reference; some period must have rows")
     by_slot = past.groupby("slot").agg(
         usual=("root", "mean"), expected=(count, "mean"), seen=("root", "size")
     )
@@ -292,7 +296,7 @@ def _total(now: pd.DataFrame, slots: _Slots, count: str) -> tuple[float, float, 
     by_day = by_day[by_day["expected"] > 0]
     scale = slots.times / (slots.times - 1)
     off = by_day[count] / by_day["expected"] - 1
-    # Days of a fixed number of requests would have no error at all.
+    # Not below Poisson: days of a fixed number of requests would have no error at all.
     variance = max(float((off**2).mean()) * scale, 1 / float(by_day["expected"].mean()))
     expected = now.groupby(now[ts].dt.floor("1D"))["expected"].sum()
     weight = expected / expected.sum()
