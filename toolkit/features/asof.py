@@ -124,6 +124,8 @@ def asof_join(
             return engine.sql(query)
         places = pa.array(np.arange(len(asked.arrow), dtype=np.int64))
         engine.register("rows", asked.arrow.append_column(_PLACE.strip('"'), places))
+        # The places say where each value belongs, so the engine needn't keep an order.
+        engine.execute("SET preserve_insertion_order = false")
         found = engine.execute(query).fetchnumpy()
         check_once(engine, known, entities, names, None if tied is None else tied.result())
     place = found.pop(_PLACE.strip('"'))
