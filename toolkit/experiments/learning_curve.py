@@ -19,7 +19,7 @@ class ShareTest(NamedTuple):
 
     `learned` has the impressions before each day, the arm's own and control's. `covariance` is that of the
     days' effects and, last, of `base`, control's mean outcome. `freedom` is one less than the clusters of
-    the smaller arm.
+    the smaller arm, counted by (sum of sizes)^2 / sum of sizes^2: as many as weigh that much if all are alike.
     """
 
     traffic: float
@@ -30,7 +30,7 @@ class ShareTest(NamedTuple):
     covariance: np.ndarray
     weights: np.ndarray
     control_rows: int
-    freedom: int
+    freedom: float
 
     @property
     def effect(self) -> float:
@@ -64,7 +64,7 @@ class Launch(NamedTuple):
 def share_test(
     y: np.ndarray, treated: np.ndarray, day: np.ndarray, clusters: np.ndarray, *, days: int
 ) -> ShareTest:
-    """The daily effects of one test, with their covariance by clusters.
+    """The daily effects of one test, with their jackknife covariance by clusters.
 
     Parameters
     ----------
@@ -78,17 +78,20 @@ def share_test(
     >>> told = share_test(np.array([1, 0, 0, 0]), np.array([True, True, False, False]), np.zeros(4, int),
     ...     np.arange(4), days=1)
     >>> told.effect, told.traffic, told.base, told.freedom
-    (0.5, 0.5, 0.0, 1)
+    (0.5, 0.5, 0.0, 1.0)
     """
     arm = treated.astype(int)
     sizes = np.array([np.bincount(day[arm == one], minlength=days) for one in (0, 1)])
     means = np.array([np.bincount(day[arm == one], y[arm == one], days) for one in (0, 1)]) / sizes
-    influence = np.where(treated, 1, -1) * (y - means[arm, day]) / sizes[arm, day]
     many = int(clusters.max()) + 1
-    by_cluster = np.bincount(clusters * days + day, influence, many * days).reshape(many, days)
+    cell = (arm * many + clusters) * days + day
+    rows = np.bincount(cell, minlength=2 * many * days).reshape(2, many, days)
+    off = np.bincount(cell, y - means[arm, day], 2 * many * days).reshape(2, many, days)
+    by_day = off / sizes[:, None] / _without(rows / sizes[:, None])
     base = float(y[~treated].mean())
-    on_base = np.bincount(clusters[~treated], (y[~treated] - base) / (~treated).sum(), many)
-    by_cluster = np.column_stack([by_cluster, on_base])
+    share = rows[0].sum(1) / (~treated).sum()
+    on_base = np.bincount(clusters[~treated], (y[~treated] - base) / (~treated).sum(), many) / _without(share)
+    by_cluster = np.column_stack([by_day[1] - by_day[0], on_base])
     in_arm = [len(np.unique(clusters[arm == one])) for one in (0, 1)]
     return ShareTest(
         traffic=in_arm[1] / many,
@@ -96,11 +99,17 @@ def share_test(
         learned={"own": before(sizes[1]), "control": before(sizes[0])},
         effects=means[1] - means[0],
         base=base,
-        covariance=by_cluster.T @ by_cluster * many / (many - 1),
+        covariance=by_cluster.T @ by_cluster * (many - 1) / many,
         weights=sizes.prod(0) / sizes.sum(0),
         control_rows=int((~treated).sum()),
-        freedom=min(in_arm) - 1,
+        freedom=max(1.0, float((sizes.sum(1) ** 2 / (rows.sum(2) ** 2).sum(1)).min()) - 1),
     )
+
+
+def _without(share: np.ndarray) -> np.ndarray:
+    """What is left of an arm without a cluster: residuals over it are the jackknife's, to be less sure of large ones."""
+    # Of a day that one cluster has nearly alone no residual is left to blow up.
+    return np.asarray(1 - np.minimum(share, 0.5))
 
 
 def before(daily: np.ndarray) -> np.ndarray:
