@@ -66,7 +66,7 @@ def launch_extrapolation(
     ------
     ValueError
         If a table isn't complete, a user is in two experiments, there are fewer than two shares or
-        days, or an arm has no impression on some day of an experiment.
+        days, or an arm has no impression on some day of an experiment, or one cluster only.
 
     Examples
     --------

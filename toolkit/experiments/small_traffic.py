@@ -63,13 +63,14 @@ def optimism_curve(
     Finding
         `table` has one row a day: the treatment's `impressions` of what is seldom shown elsewhere, their
         `share` of all of its, their mean `optimism`, that `elsewhere`, and the day's mean as above,
-        `promised`, with its interval. Where the treatment shows nothing of the kind the estimate is 0.
+        `promised`, with its interval. Where the treatment shows nothing of the kind the estimate is 0. Errors
+        are the jackknife's by clusters; where one cluster has all that counts there is no interval.
 
     Raises
     ------
     ValueError
-        If a table isn't complete, a score isn't a chance, the treatment has no impression or none of what
-        is shown elsewhere too, or the log has one day only and the trend is asked for.
+        If a table isn't complete, a score isn't a chance, the treatment has no impression, none of what is
+        shown elsewhere too or no good match, or rows of one day only and the trend is asked for.
 
     Examples
     --------
