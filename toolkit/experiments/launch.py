@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
+from toolkit.experiments.learning_curve import Launch, ShareTest, Source, foretell, share_test
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.resampling import interval, several
 from toolkit.rules import count, level, number, one_of
-
-Source = Literal["own", "control"]
-
-# Impressions that correct half of what a model doesn't know, as multiples of the largest number seen.
-_WORTHS = np.geomspace(1 / 200, 20, 41)
 
 
 def launch_extrapolation(
@@ -58,7 +52,7 @@ def launch_extrapolation(
         Whose rows depend on each other.
     alpha : float
     replicates : int
-        Draws for the interval, from the normal law of the daily lifts, all clusters' rows kept together.
+        Draws for the interval, from Student's law of the daily lifts, all clusters' rows kept together.
     rng : int or Generator
 
     Returns
@@ -72,7 +66,7 @@ def launch_extrapolation(
     ------
     ValueError
         If a table isn't complete, a user is in two experiments, there are fewer than two shares or
-        days, or an arm has no impression on some day of an experiment.
+        days, or an arm has no impression on some day of an experiment, or one cluster only.
 
     Examples
     --------
@@ -103,32 +97,17 @@ def launch_extrapolation(
         shares = ", ".join(f"{one.traffic:.4g}" for one in tests)
         raise ValueError(f"assignments: got traffic {shares}; it takes tests at two shares at least")
     daily = np.full(days, len(rows) / days if requests is None else requests)
-    launch = {"own": _before(daily), "control": np.zeros(days)}
-    weights = np.concatenate([one.weights for one in tests])
-    base = float(_bases(tests, np.array([one.base for one in tests])))
-    draws, bases = _draws(tests, replicates, rng)
-
-    def fit(effects: np.ndarray, source: Source) -> tuple[np.ndarray, np.ndarray]:
-        had = np.concatenate([one.learned[source] for one in tests])
-        worths = np.array([worth]) if worth else _WORTHS * had.max()
-        return _fit(effects, had, weights, worths, launch[source])
-
-    effects = np.concatenate([one.effects for one in tests])[None]
-    told, fitted = fit(effects, learns_from)
-    estimate = float(told[0] / base)
-    drawn = fit(draws, learns_from)[0] / bases
-    low, high = interval(drawn, alpha=alpha)
-    table, difference, error = _table(tests, base, fitted[0], estimate, (low, high), alpha)
-    p = float(2 * norm.sf(abs(difference) / error))
+    told = foretell(tests, daily, learns_from=learns_from, worth=worth, replicates=replicates, rng=rng)
+    low, high = interval(told.drawn, alpha=alpha)
+    table = _table(tests, told, (low, high), alpha)
     other: Source = "control" if learns_from == "own" else "own"
-    otherwise = float(fit(effects, other)[0][0] / base)
     return Finding(
-        estimate,
+        told.lift,
         (low, high),
-        _verdict(estimate, low, high, table, p < alpha, learns_from),
+        _verdict(told, (low, high), table, told.p < alpha, learns_from),
         unit="lift",
-        se=float(np.std(drawn)),
-        p=p,
+        se=float(np.std(told.drawn)),
+        p=told.p,
         n=int(rows["arm"].isin([treatment, control]).sum()),
         n_clusters=int(rows[cluster].nunique()),
         alpha=alpha,
@@ -140,7 +119,7 @@ def launch_extrapolation(
         ),
         cannot_tell=(
             f"whose impressions teach the model, unless the shares' lifts differ: were it {other} ones, the launch "
-            f"would bring {otherwise:+.1%}",
+            f"would bring {told.otherwise:+.1%}",
             "learning by the model from users who get used to it: both grow with time, if not with traffic",
             "how far beyond the impressions seen the curve goes on",
             "what else is shared by the arms: budgets, caches, sellers",
@@ -148,23 +127,10 @@ def launch_extrapolation(
     )
 
 
-class _Test(NamedTuple):
-    """One test: its lift day by day, in units of the outcome, and what its model had learned from."""
-
-    traffic: float
-    impressions: int
-    learned: dict[Source, np.ndarray]
-    effects: np.ndarray
-    base: float  # control's mean outcome
-    covariance: np.ndarray  # of the days' effects, and last of the base
-    weights: np.ndarray
-    control_rows: int
-
-
 def _rows(log: Any, outcomes: Any, assignments: Any, cluster: str) -> pd.DataFrame:
     columns = list(dict.fromkeys([*IMPRESSION, "user_id", "ts", "arm", cluster]))
     rows = read_columns(log, "log", columns, key=IMPRESSION, missing=["arm"], times=["ts"])
-    users = read_columns(assignments, "assignments", ["experiment", "user_id", "arm"])
+    users = read_columns(assignments, "assignments", ["experiment", "user_id"])
     twice = int(users["user_id"].duplicated().sum())
     if twice:
         raise ValueError(f"user_id: got {twice:,} in two rows of assignments; each user is in one test")
@@ -178,114 +144,38 @@ def _rows(log: Any, outcomes: Any, assignments: Any, cluster: str) -> pd.DataFra
 
 def _one_test(
     name: object, rows: pd.DataFrame, days: int, treatment: str, control: str, cluster: str
-) -> _Test:
+) -> ShareTest:
+    for arm in (control, treatment):
+        seen = np.bincount(rows.loc[rows["arm"] == arm, "day"], minlength=days)
+        if not seen.all():
+            raise ValueError(
+                f"arm: got no impression of {arm!r} on day {np.argmin(seen) + 1} of {name!r}; "
+                "each day needs some of both arms"
+            )
+        if (met := rows.loc[rows["arm"] == arm, cluster].nunique()) < 2:
+            raise ValueError(f"{cluster}: got {met} in {arm!r} of {name!r}; an interval needs two at least")
     rows = rows[rows["arm"].isin([treatment, control])]
     treated = (rows["arm"] == treatment).to_numpy()
-    day, y = rows["day"].to_numpy(), rows["y"].to_numpy(float)
-    sizes = np.array([np.bincount(day[which], minlength=days) for which in (~treated, treated)])
-    if (sizes == 0).any():
-        arm, on = np.argwhere(sizes == 0)[0]
-        raise ValueError(
-            f"arm: got no impression of {(control, treatment)[arm]!r} on day {on + 1} of {name!r}; "
-            "each day needs some of both arms"
-        )
-    code = several(rows[cluster], cluster)
-    means = np.array([np.bincount(day[which], y[which], days) for which in (~treated, treated)]) / sizes
-    arm = treated.astype(int)
-    influence = np.where(treated, 1, -1) * (y - means[arm, day]) / sizes[arm, day]
-    many = int(code.max()) + 1
-    by_user = np.bincount(code * days + day, influence, many * days).reshape(many, days)
-    base = float(y[~treated].mean())
-    on_base = np.bincount(code[~treated], (y[~treated] - base) / (~treated).sum(), many)
-    by_user = np.column_stack([by_user, on_base])
-    return _Test(
-        # By users who came, in the arm that the log says.
-        traffic=float(rows.loc[treated, cluster].nunique() / many),
-        impressions=int(treated.sum()),
-        learned={"own": _before(sizes[1]), "control": _before(sizes[0])},
-        effects=means[1] - means[0],
-        base=base,
-        covariance=by_user.T @ by_user * many / (many - 1),
-        weights=sizes.prod(0) / sizes.sum(0),
-        control_rows=int((~treated).sum()),
-    )
+    y, day = rows["y"].to_numpy(float), rows["day"].to_numpy()
+    return share_test(y, treated, day, several(rows[cluster], cluster), days=days)
 
 
-def _before(daily: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(daily)[:-1]])
-
-
-def _bases(tests: Sequence[_Test], means: np.ndarray) -> np.ndarray:
-    """Control's mean outcome over all tests, from its means in each, in the last axis."""
-    rows = np.array([one.control_rows for one in tests], dtype=float)
-    mean = np.asarray(means @ (rows / rows.sum()))
-    if not mean.all():
-        raise ValueError("y: got none of 1 in control's rows; a lift over nothing is undefined")
-    return mean
-
-
-def _draws(tests: Sequence[_Test], replicates: int, rng: Any) -> tuple[np.ndarray, np.ndarray]:
-    """What the daily effects of all tests, and control's mean, might have been: one row a replicate."""
-    draw = np.random.default_rng(rng)
-    parts = [
-        draw.multivariate_normal(np.append(one.effects, one.base), one.covariance, replicates, method="svd")
-        for one in tests
-    ]
-    bases = _bases(tests, np.column_stack([part[:, -1] for part in parts]))
-    return np.concatenate([part[:, :-1] for part in parts], axis=1), bases
-
-
-def _fit(
-    effects: np.ndarray, had: np.ndarray, weights: np.ndarray, worths: np.ndarray, at_launch: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's best curve: its mean over the launch's days, and its values where the tests were."""
-    best = np.full(len(effects), np.inf)
-    launch, fitted = np.empty(len(effects)), np.empty_like(effects)
-    for worth in worths:
-        known = had / (had + worth)
-        x = known - np.average(known, weights=weights)
-        level_ = effects @ weights / weights.sum()
-        slope = (effects * weights) @ x / (weights @ x**2)
-        curve = level_[:, None] + slope[:, None] * x
-        misfit = ((effects - curve) ** 2) @ weights
-        better = misfit < best
-        best[better] = misfit[better]
-        fitted[better] = curve[better]
-        ahead = (at_launch / (at_launch + worth)).mean() - np.average(known, weights=weights)
-        launch[better] = (level_ + slope * ahead)[better]
-    return launch, fitted
-
-
-def _table(
-    tests: Sequence[_Test],
-    base: float,
-    fitted: np.ndarray,
-    estimate: float,
-    ci: tuple[float, float],
-    alpha: float,
-) -> tuple[pd.DataFrame, float, float]:
-    """One row a test and one for the launch; and the difference of the outermost tests' lifts, with its error."""
-    edge, days = norm.isf(alpha / 2), len(tests[0].effects)
+def _table(tests: list[ShareTest], told: Launch, ci: tuple[float, float], alpha: float) -> pd.DataFrame:
+    """One row a test and one for the launch."""
     rows: list[tuple[float, ...]] = []
-    lifts, errors = [], []
     for at, one in enumerate(tests):
-        share = one.weights / one.weights.sum()
-        lifts.append(float(share @ one.effects) / base)
-        errors.append(float(np.sqrt(share @ one.covariance[:-1, :-1] @ share)) / base)
-        low, high = lifts[-1] - edge * errors[-1], lifts[-1] + edge * errors[-1]
-        curve = float(share @ fitted[at * days : (at + 1) * days]) / base
-        rows.append((one.traffic, one.impressions, lifts[-1], low, high, curve))
-    rows.append((1.0, np.nan, np.nan, *ci, estimate))
-    table = pd.DataFrame(rows, columns=["traffic", "impressions", "lift", "low", "high", "fitted"])
-    return table, lifts[-1] - lifts[0], float(np.hypot(errors[0], errors[-1]))
+        low, high = interval(told.lifts[:, at], alpha=alpha)
+        rows.append((one.traffic, one.impressions, one.effect / told.base, low, high, told.fitted[at]))
+    rows.append((1.0, np.nan, np.nan, *ci, told.lift))
+    return pd.DataFrame(rows, columns=["traffic", "impressions", "lift", "low", "high", "fitted"])
 
 
 def _verdict(
-    estimate: float, low: float, high: float, table: pd.DataFrame, differ: bool, learns_from: Source
+    told: Launch, ci: tuple[float, float], table: pd.DataFrame, differ: bool, learns_from: Source
 ) -> str:
     first, last = (table.iloc[at] for at in (0, -2))
     seen = f"{first['lift']:+.1%} at {first['traffic']:.0%} of the traffic, {last['lift']:+.1%} at {last['traffic']:.0%}"
-    brings = f"a launch would bring {estimate:+.1%} ({low:+.1%} to {high:+.1%})"
+    brings = f"a launch would bring {told.lift:+.1%} ({ci[0]:+.1%} to {ci[1]:+.1%})"
     if not differ:
         return f"No effect of the traffic's share on the lift was found ({seen}). By the curve of {learns_from} impressions {brings}."
     rises = bool(last["lift"] > first["lift"])

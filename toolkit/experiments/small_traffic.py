@@ -7,12 +7,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from toolkit.experiments.launch import launch_extrapolation
+from toolkit.experiments.promises import Estimate, promised, promised_trend
 from toolkit.finding import Finding, figure
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
-from toolkit.resampling import clustered_error, several
+from toolkit.resampling import several
 from toolkit.rules import count, level, one_of
 
 __all__ = ["launch_extrapolation", "optimism_curve"]
@@ -63,13 +63,14 @@ def optimism_curve(
     Finding
         `table` has one row a day: the treatment's `impressions` of what is seldom shown elsewhere, their
         `share` of all of its, their mean `optimism`, that `elsewhere`, and the day's mean as above,
-        `promised`, with its interval. Where the treatment shows nothing of the kind the estimate is 0.
+        `promised`, with its interval. Where the treatment shows nothing of the kind the estimate is 0. Errors
+        are the jackknife's by clusters; where one cluster has all that counts there is no interval.
 
     Raises
     ------
     ValueError
-        If a table isn't complete, a score isn't a chance, the treatment has no impression or none of what
-        is shown elsewhere too, or the log has one day only and the trend is asked for.
+        If a table isn't complete, a score isn't a chance, the treatment has no impression, none of what is
+        shown elsewhere too or no good match, or rows of one day only and the trend is asked for.
 
     Examples
     --------
@@ -114,25 +115,26 @@ def optimism_curve(
             f"least: got {least}; all that the treatment shows is shown elsewhere less often, and its optimism "
             "has nothing to be compared with"
         )
-    optimism, code = (rows[score] - rows["y"]).to_numpy(float), several(rows[cluster], cluster)
-    excess = _Excess(optimism, seldom, rows["day"].to_numpy(float), code)
-    if tells == "trend" and math.isnan(excess.slope):
-        raise ValueError("ts: got one day in log; a trend needs two at least")
-    edge = norm.isf(alpha / 2)
-    value, error = (
-        (excess.mean, excess.mean_error) if tells == "level" else (excess.slope, excess.slope_error)
-    )
+    if not rows["y"].any():
+        raise ValueError("y: got no 1 in the treatment's rows; it takes good matches to judge a promise by")
+    code, day = several(rows[cluster], cluster), rows["day"].to_numpy()
+    scores, y = rows[score].to_numpy(float), rows["y"].to_numpy()
+    mean = promised(scores, y, seldom, code)
+    trend = promised_trend(scores, y, seldom, day, code)
+    if tells == "trend" and math.isnan(trend.value):
+        raise ValueError("ts: got one day in the treatment's rows; a trend needs two at least")
+    told = mean if tells == "level" else trend
     return Finding(
-        value,
-        (value - edge * error, value + edge * error),
-        _verdict(excess, edge, int(seldom.sum())),
+        told.value,
+        told.interval(alpha),
+        _verdict(mean, trend, alpha, int(seldom.sum())),
         unit="good matches an impression" if tells == "level" else "good matches an impression, a day",
-        se=error,
-        p=float(2 * norm.sf(abs(value) / error)) if error > 0 else None,
+        se=told.error,
+        p=told.p,
         n=len(rows),
         n_clusters=int(code.max()) + 1,
         alpha=alpha,
-        table=_by_day(rows, optimism, edge),
+        table=_by_day(rows.assign(optimism=scores - y), score, alpha),
         assumptions=(
             f"{cluster}s are independent of each other",
             "what is seldom shown elsewhere would be as well scored as the rest, had its outcomes been known",
@@ -140,73 +142,68 @@ def optimism_curve(
         cannot_tell=(
             "whether control avoids these things by a rule, or for lack of a reason to show them",
             "a score that is off there because it was trained on selected rows, where it doesn't shrink by day",
+            "a mistake about all of them from luck with each: what is learned from few impressions is shown where "
+            "it errs upward, even if it is right on average",
             "what the lift would be without these mistakes: that takes a second share of traffic",
         ),
     )
 
 
-class _Excess:
-    """The mean of what was promised and not got, its change a day, and both errors."""
-
-    def __init__(self, optimism: np.ndarray, seldom: np.ndarray, day: np.ndarray, code: np.ndarray) -> None:
-        rest = optimism[~seldom].mean()
-        amount = seldom * (optimism - rest)
-        self.mean = float(amount.mean())
-        # The mean on the rest is an estimate too, and counts once for every pick of the other kind.
-        on_rest = ~seldom * (optimism - rest) / (~seldom).sum()
-        self.mean_error = clustered_error((amount - self.mean) / len(day) - seldom.mean() * on_rest, code)
-        x = day - day.mean()
-        spread = (x**2).sum()
-        self.slope = self.slope_error = math.nan
-        if spread > 0:
-            self.slope = float(x @ amount / spread)
-            influence = x * (amount - self.mean - self.slope * x) / spread
-            self.slope_error = clustered_error(influence - (x @ seldom) / spread * on_rest, code)
-
-
-def _by_day(rows: pd.DataFrame, optimism: np.ndarray, edge: float) -> pd.DataFrame:
+def _by_day(rows: pd.DataFrame, score: str, alpha: float) -> pd.DataFrame:
     told = []
     for day, here in rows.groupby("day"):
-        at, seldom = here.index.to_numpy(), here["seldom"].to_numpy()
+        seldom, optimism = here["seldom"].to_numpy(), here["optimism"].to_numpy()
         code = pd.factorize(here["cluster"])[0]
-        row = {
-            "day": int(str(day)) + 1,
-            "impressions": int(seldom.sum()),
-            "share": seldom.mean(),
-            "optimism": optimism[at][seldom].mean() if seldom.any() else math.nan,
-            "elsewhere": optimism[at][~seldom].mean() if not seldom.all() else math.nan,
-        }
-        margin = value = math.nan
+        value, low, high = math.nan, math.nan, math.nan
         if not seldom.all() and code.any():
-            excess = _Excess(optimism[at], seldom, np.zeros(len(at)), code)
-            value, margin = excess.mean, edge * excess.mean_error
-        told.append({**row, "promised": value, "low": value - margin, "high": value + margin})
+            mean = promised(here[score].to_numpy(float), here["y"].to_numpy(), seldom, code)
+            value, (low, high) = mean.value, mean.interval(alpha)
+        told.append(
+            {
+                "day": int(str(day)) + 1,
+                "impressions": int(seldom.sum()),
+                "share": seldom.mean(),
+                "optimism": optimism[seldom].mean() if seldom.any() else math.nan,
+                "elsewhere": optimism[~seldom].mean() if not seldom.all() else math.nan,
+                "promised": value,
+                "low": low,
+                "high": high,
+            }
+        )
     return pd.DataFrame(told)
 
 
-def _verdict(excess: _Excess, edge: float, picks: int) -> str:
+def _verdict(mean: Estimate, trend: Estimate, alpha: float, picks: int) -> str:
     if not picks:
         return "The treatment shows nothing that the rest of the log seldom shows: no mistake of that kind."
-    mean, margin = excess.mean, edge * excess.mean_error
-    if abs(mean) <= margin:
+    low, high = mean.interval(alpha)
+    if math.isnan(low):
         return (
-            "No optimism on what the rest of the log seldom shows, beyond that elsewhere: "
-            f"{figure(mean, signed=True)} an impression, give or take {figure(margin)}."
+            "Whether the treatment overrates what the rest of the log seldom shows can't be told: one cluster "
+            "has all of it, or all of the rest."
         )
-    if mean < 0:
+    if low <= 0 <= high:
         return (
-            f"The treatment underrates what the rest of the log seldom shows, by {figure(-mean)} an impression, "
-            "and so shows too little of it to find out."
+            "No optimism on what the rest of the log seldom shows was found, beyond that elsewhere: "
+            f"{figure(mean.value, signed=True)} an impression, give or take {figure(high - mean.value)}."
         )
-    start = f"On what the rest of the log seldom shows, the treatment promised {figure(mean)} an impression more than it got"
-    slope, margin = excess.slope, edge * excess.slope_error
+    if high < 0:
+        return (
+            f"The treatment underrates what the rest of the log seldom shows, by {figure(-mean.value)} an "
+            "impression, and so shows too little of it to find out."
+        )
+    start = (
+        f"On what the rest of the log seldom shows, the treatment promised {figure(mean.value)} an impression "
+        "more than it got"
+    )
+    slope, (falls, rises) = trend.value, trend.interval(alpha)
     if math.isnan(slope):
         return f"{start}; one day can't tell whether it learns."
-    if slope + margin < 0:
+    if rises < 0:
         return f"{start}, and {figure(-slope)} less with each day: it is still learning, and its lift isn't yet what a launch would bring."
-    if slope - margin > 0:
+    if falls > 0:
         return f"{start}, and {figure(slope)} more with each day."
     return (
-        f"{start}; whether that shrinks can't be told ({figure(slope, signed=True)} a day, give or "
-        f"take {figure(margin)})."
+        f"{start}; whether that shrinks can't be told ({figure(slope, signed=True)} a day, "
+        f"{figure(falls, signed=True)} to {figure(rises, signed=True)})."
     )
