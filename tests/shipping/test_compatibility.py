@@ -9,7 +9,8 @@ from scipy.stats import binom, binomtest, kstest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from toolkit.shipping.compatibility import _holm, flips, worst_of_equals
+from toolkit.experiments.families import holm
+from toolkit.shipping.compatibility import flips, worst_of_equals
 
 
 def cases(right, broken, repaired, wrong, **columns):
@@ -76,7 +77,7 @@ def test_the_interval_of_the_broken_share_covers_it_exactly_as_often_as_it_says(
 
 def test_the_segments_p_values_are_holm_s():
     ps = [0.01, 0.04, 0.03, 0.5, 0.005]
-    assert _holm(ps) == pytest.approx(multipletests(ps, method="holm")[1].tolist())
+    assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1].tolist())
 
 
 def test_cases_of_one_user_taken_for_independent_would_find_changes_that_are_none():

@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.special import chdtrc, chdtri
 from scipy.stats import ks_2samp, wasserstein_distance
 
+from toolkit.experiments.families import holm
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.general.psi import psi, psi_distribution, psi_interval, value_codes
@@ -109,7 +110,7 @@ def drift(
         told.append(_column(old, new, name, bins, binning, codes, picks))
     table = pd.DataFrame(told)
     table.insert(0, "column", named)
-    table["adjusted_p"] = _holm(table["p"].to_numpy(float))
+    table["adjusted_p"] = holm(table["p"].to_numpy(float))
     table["moved"] = table["adjusted_p"] <= alpha
     ends = [
         psi_interval(index, unit, freedom=freedom, alpha=alpha / len(named))
@@ -339,11 +340,3 @@ def _distances(before: np.ndarray, after: np.ndarray, *, independent: bool) -> d
         "ks_p": float(told.pvalue) if independent else math.nan,
         "wasserstein": float(wasserstein_distance(a, b) / spread) if spread > 0 else math.nan,
     }
-
-
-def _holm(p: np.ndarray) -> np.ndarray:
-    """Holm's adjusted p-values; statsmodels' collect garbage at each call, which takes longer than all else here."""
-    order = np.argsort(p)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return adjusted

@@ -15,6 +15,7 @@ from pandas.api.types import is_numeric_dtype
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from toolkit.experiments.families import holm
 from toolkit.features.rates import wilson
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
@@ -106,7 +107,7 @@ def flips(
             raise ValueError(
                 f"cluster: got {cluster!r}, of which each {segment} has one; a segment's interval needs two at least"
             )
-        adjusted = _holm([part.p for _, part in parts])
+        adjusted = holm([part.p for _, part in parts]).tolist()
         each = [
             {**part.row(name, alpha / len(parts)), "p": p}
             for (name, part), p in zip(parts, adjusted, strict=True)
@@ -254,15 +255,6 @@ def _mcnemar(net: np.ndarray) -> float:
     for size in sizes:
         chance = (chance + np.concatenate([np.zeros(size), chance[:-size]])) / 2
     return min(1.0, float(chance[np.abs(2 * np.arange(total + 1) - total) >= far].sum()))
-
-
-def _holm(ps: list[float]) -> list[float]:
-    # Written out: statsmodels' collects garbage at every call, which takes longer than all the rest.
-    order = np.argsort(ps)
-    stepped = np.maximum.accumulate(np.array(ps)[order] * np.arange(len(ps), 0, -1)).clip(max=1)
-    adjusted = np.empty(len(ps))
-    adjusted[order] = stepped
-    return [float(each) for each in adjusted]
 
 
 def _segments(each: list[dict[str, Any]], segment: str, alpha: float) -> str:
