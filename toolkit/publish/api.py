@@ -274,7 +274,7 @@ def entry(name: Name, lesson: Lesson | None) -> list[str]:
     """An entry in reStructuredText: Sphinx reads the docstring of a function or class, a constant's comment is here."""
     if name.kind != "data":
         # `add_places` puts the lines of `where` under the first sentence.
-        return [f".. auto{name.kind}:: {name.full}", *["   :members:"] * (name.kind == "class"), ""]
+        return [f".. auto{name.kind}:: {name.full}", *_members(name), ""]
     node = _node(name.module, name.name)
     value = ast.unparse(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value else ""
     lines = _path(name.module).read_text(encoding="utf-8").splitlines()
@@ -286,6 +286,14 @@ def entry(name: Name, lesson: Lesson | None) -> list[str]:
     shown = [f"   :value: {value}"] if 0 < len(value) <= 60 else []
     told = [" ".join(comment) or "A constant."]
     return [f".. py:data:: {name.full}", *shown, "", "   " + " ".join([*told, *where(name, lesson)]), ""]
+
+
+def _members(name: Name) -> list[str]:
+    """The option that shows a class's own methods; those that a base class makes have docstrings of their own kind."""
+    node = _node(name.module, name.name)
+    methods = [each.name for each in getattr(node, "body", []) if isinstance(each, ast.FunctionDef)]
+    shown = [each for each in methods if not each.startswith("_")]
+    return [f"   :members: {', '.join(shown)}"] if name.kind == "class" and shown else []
 
 
 def add_places(app: Any, what: str, full: str, _: Any, __: Any, lines: list[str]) -> None:
