@@ -71,6 +71,8 @@ def test_a_chapter_ends_with_the_names_that_it_teaches(page):
 
 def test_a_name_of_several_modules_is_the_one_that_the_chapter_imports():
     assert links.named("compute") is None
+    assert links.named("promised") is None
+    assert links.named("promised(log)") is not None
     assert links.named("compute", CHAPTERS["online_offline"]).full == "toolkit.features.engines.compute"
     assert links.named("toolkit.features.engine_duckdb.compute").module == "toolkit.features.engine_duckdb"
     assert links.named("1 + 1") is None

@@ -32,6 +32,7 @@ _THEME: Spec = {
         "tickColor": _MUTED,
         "labelFontSize": 12,
         "titleFontSize": 12,
+        "titlePadding": 8,  # the browser draws some labels wider than Vega thinks
         "titleFontWeight": "normal",
     },
     "legend": {

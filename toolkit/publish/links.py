@@ -73,6 +73,8 @@ def _to_chapters(app: Any, doctree: nodes.document, page: str) -> None:
 def named(text: str, chapter: Chapter | None = None) -> api.Name | None:
     """The public name that a stretch of code is: one that the chapter imports, or that only one module has.
 
+    A plain lower-case word counts only where it's imported or called.
+
     Examples
     --------
     >>> named("asof_join(history, rows)").full
@@ -91,7 +93,9 @@ def named(text: str, chapter: Chapter | None = None) -> api.Name | None:
     if module:
         return by_place.get(api.defined(module, last)) if module in api.modules() else None
     found = by_name.get(said, [])
-    return found[0] if len(found) == 1 else None
+    # A plain word (`promised`, `buckets`) is a column or a setting more often than a function.
+    plain = said.isalpha() and said.islower() and "(" not in text
+    return found[0] if len(found) == 1 and not plain else None
 
 
 @cache

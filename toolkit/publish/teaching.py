@@ -219,9 +219,7 @@ def _named(chapter: Chapter, what: str) -> list[str]:
         found.append(
             f"exercise `{each.split('/')[-1]}`"
             if each in exercise
-            else "its opening"
-            if each == "title"
-            else f"*{each}*"
+            else {"title": "its opening", "read": "the chapter"}.get(each, f"*{each}*")
         )
     return found
 
