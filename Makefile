@@ -18,7 +18,7 @@ lab: $(READY) ## open the chapters in JupyterLab
 	cd book && ../$(BIN)/python -m jupyterlab
 
 test: $(READY) ## unit tests, doctests, chapters as committed, the site in a browser
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m toolkit.publish.notebooks reference
 	TOOLKIT_CACHE=$(CURDIR)/_build/cache/demos TOOLKIT_RENDER=text $(BIN)/python -m pytest -n auto --dist loadfile -o addopts= -W default -q --nbval --nbval-current-env --nbval-cell-timeout=600 _build/reference
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
+_LIMIT = [2e9]
 
 
 @pytest.fixture(scope="session", params=chapters(ROOT), ids=lambda path: path.stem)
@@ -41,6 +43,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 _build()
                 (shared / "site.built").touch()
     return ROOT / "_build" / "html"
+
+
+@pytest.fixture(autouse=True)
+def _memory_is_given_back() -> Iterator[None]:
+    """What the toolkit remembers goes once a worker has grown by 2 GB: two of them must fit where CI runs."""
+    yield
+    if _resident() < _LIMIT[0]:
+        return
+    for module in [each for name, each in sys.modules.items() if name.startswith("toolkit")]:
+        for value in list(vars(module).values()):
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+    gc.collect()
+    # Not again at each test, if the memory wasn't given back.
+    _LIMIT[0] = _resident() + 2e9
+
+
+def _resident() -> float:
+    """Bytes that this process holds in memory; 0 where the system doesn't tell."""
+    told = Path("/proc/self/statm")
+    return float(told.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if told.exists() else 0.0
 
 
 def _build() -> None:
