@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
-from toolkit.resampling import bootstrap, clustered_error, interval, several
+from toolkit.resampling import bootstrap, clustered_error, interval, several, welch_freedom
 
 
 def clustered(rng, users=60, per_user=8, spread=1.0):
@@ -101,3 +102,14 @@ def test_clusters_that_cross_are_statsmodels_and_no_positive_variance_falls_to_t
     # Whatever a user has more in one hour, the user has less in the other: both ways nothing is left.
     pushes, user, hour = np.array([1.0, -1, -1, 1]), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
     assert clustered_error(pushes, user, hour) == 0
+
+
+def test_welch_s_freedom_is_scipy_s_for_two_samples():
+    draw = np.random.default_rng(3)
+    one, other = draw.normal(0, 1, 9), draw.normal(0, 4, 23)
+    squared = [sample.var(ddof=1) / len(sample) for sample in (one, other)]
+    told = stats.ttest_ind(one, other, equal_var=False)
+    assert welch_freedom(squared, [8, 22]) == pytest.approx(told.df)
+    assert welch_freedom(np.transpose([squared, squared]), np.array([[8, 8], [22, 22]])) == pytest.approx(
+        [told.df] * 2
+    )

@@ -121,6 +121,27 @@ def _clustered(influence: np.ndarray, code: np.ndarray) -> float:
     return float(len(sums) / (len(sums) - 1) * (sums**2).sum())
 
 
+def welch_freedom(squared: Any, freedom: Any) -> Any:
+    """The degrees of freedom of a sum of independent estimates whose variances are estimated (Welch, Satterthwaite).
+
+    Parameters
+    ----------
+    squared, freedom : arrays of shape (parts, ...)
+        Each part's squared standard error, and the degrees of freedom of that.
+
+    References
+    ----------
+    Welch (1947), Biometrika.
+
+    Examples
+    --------
+    >>> float(welch_freedom([1.0, 1.0], [9, 9]))
+    18.0
+    """
+    parts = np.asarray(squared, dtype=float)
+    return parts.sum(0) ** 2 / (parts**2 / np.asarray(freedom)).sum(0)
+
+
 def interval(draws: Any, *, alpha: float = 0.05) -> tuple[float, float]:
     """The percentile interval of bootstrap replicates; those that are nan (undefined) are left out.
 

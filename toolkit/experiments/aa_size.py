@@ -18,6 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.experiments.unit_sums import UnitSums, impressions, unit_sums
 from toolkit.finding import Finding
+from toolkit.resampling import welch_freedom
 from toolkit.rules import count, level, number
 
 # Tests on one way to put users into buckets. Each way has its own variance between buckets, about
@@ -264,7 +265,7 @@ def _welch(control: tuple[np.ndarray, ...], treatment: tuple[np.ndarray, ...]) -
     squared = control[1] + treatment[1]
     difference = treatment[0] - control[0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = squared**2 / (control[1] ** 2 / (control[2] - 1) + treatment[1] ** 2 / (treatment[2] - 1))
+        freedom = welch_freedom([control[1], treatment[1]], [control[2] - 1, treatment[2] - 1])
         p = 2 * stdtr(freedom, -np.abs(difference) / np.sqrt(squared))
     return np.array([np.where(np.isfinite(p), p, 1.0), squared, difference])
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from toolkit.experiments.moments import ROWS, Moments
+from toolkit.resampling import welch_freedom
 
 # A variance that is so small a share of the parts it was left over from is their rounding.
 _ROUNDING = 1e-13
@@ -268,4 +269,4 @@ def _freedom(control: Arm, treatment: Arm, first: float = 1.0, second: float = 1
     """Welch and Satterthwaite's degrees of freedom."""
     parts = np.append(control.parts * first, treatment.parts * second)
     freedom = np.append(control.freedom, treatment.freedom)
-    return float(parts.sum() ** 2 / (parts**2 / freedom).sum())
+    return float(welch_freedom(parts, freedom))

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
+from toolkit.resampling import welch_freedom
+
 Source = Literal["own", "control"]
 
 # Impressions that correct half of what a model doesn't know, as multiples of the largest number seen.
@@ -191,7 +193,7 @@ def foretell(
 def _welch(first: ShareTest, last: ShareTest) -> float:
     """The p-value of equal effects in two tests, by Welch's degrees of freedom."""
     one, other = first.error**2, last.error**2
-    freedom = (one + other) ** 2 / (one**2 / first.freedom + other**2 / last.freedom)
+    freedom = float(welch_freedom([one, other], [first.freedom, last.freedom]))
     return float(2 * student.sf(abs(last.effect - first.effect) / np.sqrt(one + other), freedom))
 
 

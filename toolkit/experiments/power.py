@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from scipy.stats import nct, norm
 from scipy.stats import t as student
 
+from toolkit.resampling import welch_freedom
 from toolkit.rules import level, number, share
 
 __all__ = ["detectable", "power", "units_needed"]
@@ -133,7 +134,7 @@ def _power(effect: float, units: float, treated: float, alpha: float) -> float:
     """Of an effect in standard deviations, by the noncentral t."""
     control, treatment = units * (1 - treated), units * treated
     parts = 1 / control, 1 / treatment
-    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (control - 1) + parts[1] ** 2 / (treatment - 1))
+    freedom = float(welch_freedom(parts, [control - 1, treatment - 1]))
     apart = effect / math.sqrt(sum(parts))
     bound = float(student.isf(alpha / 2, freedom))
     tails = float(nct.sf(bound, freedom, abs(apart))), float(nct.cdf(-bound, freedom, abs(apart)))

@@ -13,10 +13,10 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from toolkit.experiments.aa_size import aa_size
 from toolkit.experiments.assignment import assign
+from toolkit.experiments.designs import design_effect, naive_size
 from toolkit.experiments.metrics import ROWS, Metric, compare, compare_all, spread
 from toolkit.experiments.power import detectable, power, units_needed
 from toolkit.experiments.unit_sums import frame_of, has, impressions, one_kind
@@ -300,8 +300,9 @@ def unread_noise(
     mean = np.asarray(rows, dtype=float)
     if not (mean >= 1).all():
         raise ValueError(f"rows: got {mean[~(mean >= 1)][0]}; a user has one at least")
-    width = np.sqrt(1 + (mean * (1 + varying**2) - 1) * icc)
-    return pd.DataFrame({"rows": mean, "width": width, "size": 2 * norm.sf(norm.isf(alpha / 2) / width)})
+    effects = [design_effect(each, icc, cv=varying) for each in mean]
+    sizes = [naive_size(each, alpha=alpha) for each in effects]
+    return pd.DataFrame({"rows": mean, "width": np.sqrt(effects), "size": sizes})
 
 
 def days_needed(

@@ -11,6 +11,7 @@ from scipy.stats import norm, t
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.resampling import welch_freedom
 from toolkit.rules import count, level, number
 
 __all__ = ["cusum", "cusum_limit", "false_alarm_chance", "run_length", "threshold_run_length"]
@@ -210,7 +211,7 @@ def cusum(
     path["alarm"] = (sums > limit).any(1)
     estimate = float(path[value].mean() - before.mean())
     errors = [spread**2 / len(before), float(path[value].var(ddof=1)) / len(path)]
-    freedom = sum(errors) ** 2 / (errors[0] ** 2 / (len(before) - 1) + errors[1] ** 2 / (len(path) - 1))
+    freedom = float(welch_freedom(errors, [len(before) - 1, len(path) - 1]))
     se = float(np.sqrt(sum(errors)))
     half = float(t.isf(alpha / 2, freedom)) * se
     chance = false_alarm_chance(len(before), len(path), slack=slack, limit=limit)

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from toolkit.auc import Ranking
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import bootstrap, interval, welch_freedom
 from toolkit.rules import count, level, number
 
 __all__ = ["crossover", "excess_error", "inject", "injected_noise_curve", "noise_gap"]
@@ -122,7 +122,9 @@ def noise_gap(
         log_ratio = math.log(in_field["noise"] / at_lab["noise"])
         error = math.hypot(at_lab["error"], in_field["error"])
         # Welch's degrees of freedom: the side whose error is known worst decides.
-        freedom = error**4 / sum(p["error"] ** 4 / p["freedom"] for p in parts.values())
+        freedom = float(
+            welch_freedom([p["error"] ** 2 for p in parts.values()], [p["freedom"] for p in parts.values()])
+        )
         half = float(student.isf(each / 2, freedom)) * error
         errors.append(math.exp(log_ratio) * error)
         chances.append(float(2 * student.sf(abs(log_ratio) / error, freedom)))

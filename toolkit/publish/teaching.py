@@ -200,9 +200,8 @@ def route_table(name: str, route: str, chapters: Sequence[Chapter]) -> str:
         )
     rows, clock = [], 0
     for step in told:
-        words = {"all": "the chapter and its exercises", "read": "the chapter", "exercises": "the exercises"}
         if step.chapter:
-            what = words.get(step.what) or ", ".join(_named(step.chapter, step.what))
+            what = ", ".join(_named(step.chapter, step.what))
             label = f"{{chapter}}`{step.chapter.docname}`: {what}"
         else:
             label = step.what
@@ -212,14 +211,20 @@ def route_table(name: str, route: str, chapters: Sequence[Chapter]) -> str:
     return "\n".join(["from | what | minutes", "---: | --- | ---:", *rows])
 
 
+_PARTS = {
+    "title": "its opening",
+    "all": "the chapter and its exercises",
+    "read": "the chapter",
+    "exercises": "the exercises",
+}
+
+
 def _named(chapter: Chapter, what: str) -> list[str]:
     exercise = set(chapter.exercises)
     found = []
     for each in map(str.strip, what.split(";")):
         found.append(
-            f"exercise `{each.split('/')[-1]}`"
-            if each in exercise
-            else {"title": "its opening", "read": "the chapter"}.get(each, f"*{each}*")
+            f"exercise `{each.split('/')[-1]}`" if each in exercise else _PARTS.get(each, f"*{each}*")
         )
     return found
 

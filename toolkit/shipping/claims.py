@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import clustered_error, several
+from toolkit.resampling import clustered_error, several, welch_freedom
 from toolkit.rules import level
 
 
@@ -80,8 +80,7 @@ def claimed_vs_fresh(
     gap = means[0] - means[1]
     se = math.hypot(*errors)
     if se:
-        # Welch's degrees of freedom.
-        df = se**4 / sum(error**4 / each for error, each in zip(errors, freedom, strict=True))
+        df = float(welch_freedom(np.square(errors), freedom))
         half = float(student.isf(alpha / 2, df)) * se
         p: float | None = float(2 * student.sf(abs(gap) / se, df))
     else:

@@ -19,6 +19,7 @@ from toolkit.experiments.families import holm
 from toolkit.features.rates import wilson
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.general.mismatch import effective_sample_size
 from toolkit.resampling import clustered_error, several
 from toolkit.rules import count, level, share
 from toolkit.shipping.flip_rates import flip_bounds, negative_flip_rate
@@ -234,7 +235,7 @@ def _compared(before: np.ndarray, after: np.ndarray, units: np.ndarray | None) -
     worth = min(float(n), n * alone / together if together else n) if alone else len(names)
     p = _mcnemar(np.bincount(code, change))
     # Kish's number of equal clusters: a few large ones decide how well the spread is known.
-    df = max(1.0, n**2 / float((np.bincount(code) ** 2).sum()) - 1)
+    df = max(1.0, effective_sample_size(np.bincount(code)) - 1)
     return _Compared(n=n, worth=worth, df=df, p=p, **shares)
 
 
