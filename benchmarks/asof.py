@@ -20,7 +20,7 @@ from benchmarks.measuring import ROOT, Row, measures
 
 _LABELS, _EVENTS, _ENTITIES = 1_000_000, 5_000_000, 100_000
 _LIMIT = "500MB"
-_RUNS = 5
+_RUNS = 15
 _PLAIN = (
     "SELECT rows.*, value AS f_rate FROM rows"
     " ASOF LEFT JOIN (SELECT * FROM history WHERE feature = 'rate') history"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from toolkit.features.sources import NUMBERS, TEXT, TIMES, identifier, literal, open_engine, source
@@ -59,3 +60,33 @@ def test_an_engine_keeps_to_its_limit():
     told = open_engine("100MB").execute("SELECT current_setting('memory_limit')").fetchone()
     assert told is not None
     assert told[0].startswith("95.3")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "+01:00"])
+@pytest.mark.parametrize("gap", [False, True])
+def test_what_is_taken_as_it_lies_in_memory_is_what_arrow_makes_of_it(unit, zone, gap):
+    at = pd.to_datetime(["2026-03-02 03:00:01", None if gap else "1960-06-01 00:00:00"])
+    frame = pd.DataFrame(
+        {
+            "ts": at.tz_localize(zone).as_unit(unit),
+            "value": [0.5, np.nan],
+            "narrow": np.array([1, 2], dtype=np.float32),
+            "whole": pd.array([1, None], dtype="Int64"),
+            "name": ["a", None],
+        }
+    )
+    for given in (frame, frame.iloc[::-1]):
+        made, wanted = (
+            source(open_engine(None), given, "rows", list(frame)).arrow,
+            pa.Table.from_pandas(given),
+        )
+        for column, kind in (
+            ("ts", pa.timestamp("us", zone)),
+            ("value", pa.float64()),
+            ("narrow", pa.float32()),
+        ):
+            assert made[column].to_pylist() == wanted[column].cast(kind).to_pylist()
+            assert made[column].type == kind
+        assert made["whole"].to_pylist() == wanted["whole"].to_pylist()
+        assert made["name"].to_pylist() == wanted["name"].to_pylist()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import duckdb
 import numpy as np
-import pandas as pd
 
 from toolkit.features.sources import Source, identifier, literal
 
@@ -38,12 +37,12 @@ def tied_in_time(at: np.ndarray) -> np.ndarray:
     >>> tied_in_time(np.array([30, 10, 20, 10]))
     array([1, 3])
     """
-    again = at[1:] == at[:-1]
     # A log comes in order, as a rule.
     if (at[1:] >= at[:-1]).all():
+        again = at[1:] == at[:-1]
         return np.flatnonzero(np.append(again, False) | np.insert(again, 0, False))
-    times = pd.unique(_alike(at))
-    return np.flatnonzero(np.isin(at, times)) if len(times) <= _FEW else np.arange(len(at))
+    places = _alike(at)
+    return np.unique(places) if len(places) <= _FEW else np.arange(len(at))
 
 
 def check_once(
@@ -111,22 +110,28 @@ def check_once(
 
 
 def _alike(marks: np.ndarray) -> np.ndarray:
-    """Those of many whole numbers that are there more than once (some of them where they are very many).
+    """Where the whole numbers stand that are there more than once (some of them where they are very many).
 
     Each goes to a bucket, which remembers the last that came. Half the time of a sort, as few share one.
     """
     if len(marks) < 2:
-        return marks[:0]
+        return np.arange(0)
     bits = len(marks).bit_length() + 1
     # Fibonacci hashing: the golden ratio spreads neighbours.
-    bucket = ((marks.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits)).view(np.int64)
+    bucket = marks.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    bucket >>= np.uint64(64 - bits)
+    bucket = bucket.view(np.int64)
     place = np.arange(len(marks), dtype=np.int32)
     last = np.empty(2**bits, dtype=np.int32)
     last[bucket] = place
-    met = last.take(bucket)
+    # No bucket is out of bounds; "clip" spares the pass that makes sure.
+    met = last.take(bucket, mode="clip")
     rest = np.flatnonzero(met != place)
-    same = marks[rest][marks[rest] == marks[met[rest]]]
-    return same if len(same) > _FEW else np.concatenate([same, _alike(marks[rest])])
+    left, theirs = marks[rest], met[rest]
+    same = left == marks[theirs]
+    places = np.concatenate([rest[same], theirs[same]])
+    # Two that are alike met the same one: where it isn't theirs, both are left.
+    return places if len(places) > _FEW else np.concatenate([places, rest[_alike(left)]])
 
 
 def _events(engine: duckdb.DuckDBPyConnection) -> int:
