@@ -94,7 +94,7 @@ def ab_test(serving_log: Any, outcomes: Any, *, alpha: float = 0.05) -> Finding:
         unit="",
         table=table,
         assumptions=("users were split at random, and one user's arm doesn't change another's reward",),
-        cannot_tell=("which of the differences between notebook and production made it",),
+        cannot_tell=("which of the differences between the arms made it",),
     )
 
 
