@@ -53,6 +53,8 @@ async def _execute(
     import joblib
     from nbclient import NotebookClient
 
+    from toolkit.publish.kernels import ForkedKernels
+
     cores = joblib.cpu_count()
     at_once = min(cores, len(paths)) or 1
     free = asyncio.Semaphore(at_once)
@@ -69,6 +71,7 @@ async def _execute(
                 notebook,
                 timeout=600,
                 kernel_name="python3",
+                kernel_manager_class=ForkedKernels,
                 resources=resources,
                 record_timing=False,  # times in a cell's metadata would make it another cell to the cache
                 extra_arguments=["--log-level=ERROR"],  # it would warn, each time, that it listens on TCP

@@ -1,12 +1,13 @@
 """What does Sphinx have to do differently for pages that load nothing from another host?
 
 A Sphinx extension: formulas as MathML, the demos' scripts and styles, and a last pass over each
-page (`toolkit.publish.pages`). And what is made from code and chapters: reference and glossary, the
+page as it's written (`toolkit.publish.pages`), over all cores. And what is made from code and chapters: reference and glossary, the
 teachers' pages, the links to them (`toolkit.publish.links`).
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -58,8 +59,9 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("doctree-resolved", links.add_links)
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _add_static_files)
+    app.connect("builder-inited", _finish_pages)
     app.connect("html-page-context", _add_scripts)
-    app.connect("build-finished", _finish)
+    app.connect("build-finished", _inline_fonts)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -69,6 +71,10 @@ def _configure(app: Any, config: Any) -> None:
     config.html_context = {**config.html_context, "default_mode": "auto"}
     for name, value in _DOCSTRINGS.items():
         setattr(config, name, value)
+    # Jupyter Book has no option for it. This extension doesn't say that it's safe: all it does, it does after reading.
+    app.parallel = os.cpu_count()
+    if numbering := app.extensions.get("sphinx_multitoc_numbering"):
+        numbering.parallel_read_safe = True
 
 
 def _generated_again(app: Any, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
@@ -107,13 +113,18 @@ def _add_scripts(app: Any, page: str, template: str, context: dict[str, Any], do
         app.add_js_file("exercise.js", defer="defer")
 
 
-def _finish(app: Any, exception: Exception | None) -> None:
+def _finish_pages(app: Any) -> None:
+    # Where a page is rendered, so that the processes that write pages share this work too.
+    if app.builder.format != "html":
+        return
+    templates = app.builder.templates
+    render = templates.render
+    templates.render = lambda template, context: pages.finish(render(template, context))
+
+
+def _inline_fonts(app: Any, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     folder = Path(app.outdir)
-    written = sorted(folder.rglob("*.html"))
-    for path in written:
-        if "_static" not in path.relative_to(folder).parts:
-            path.write_text(pages.finish(path.read_text(encoding="utf-8")), encoding="utf-8")
     fonts.inline_icons(folder)
     fonts.inline_mathematics(folder, folder / "_static" / "site.css")
