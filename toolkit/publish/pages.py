@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from bs4 import BeautifulSoup
+
+# A number or a time: it is read against those above and below it, and must not break at its hyphen.
+_NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]\d+)?%?|\d{4}-\d\d-\d\d.*|-?inf|NaN|")
 
 
 def finish(page: str) -> str:
@@ -11,6 +16,7 @@ def finish(page: str) -> str:
     _drop_icon_scripts(soup)
     _spy_only_on_contents(soup)
     _mend_roles(soup)
+    _align_columns(soup)
     return str(soup)
 
 
@@ -57,3 +63,16 @@ def _mend_roles(soup: BeautifulSoup) -> None:
     for head in soup.select("thead th"):
         if not head.get_text(strip=True):
             head.name = "td"  # the corner of a table is no header of anything
+
+
+def _align_columns(soup: BeautifulSoup) -> None:
+    # The theme sets heads to the right and cells to the left: a head stands over its neighbour's cells.
+    for table in soup.select("table.dataframe"):
+        rows = [row.find_all(["th", "td"], recursive=False) for row in table.select("tr")]
+        body = [row.find_all(["th", "td"], recursive=False) for row in table.select("tbody tr")]
+        if not body or len({len(row) for row in rows}) != 1:
+            continue  # cells that span others
+        for place in range(len(rows[0])):
+            if all(_NUMBER.fullmatch(row[place].get_text(strip=True)) for row in body):
+                for row in rows:
+                    row[place]["class"] = "number"
