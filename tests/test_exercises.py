@@ -3,7 +3,7 @@
 import pytest
 
 from toolkit import exercises
-from toolkit.exercises import Exercise, Hint, check
+from toolkit.exercises import Exercise, Hint, check, rendering
 
 
 @pytest.mark.parametrize("name", exercises.names())
@@ -37,6 +37,13 @@ def test_an_unanswered_exercise_says_how_to_answer(monkeypatch):
     page = check(name, ...)._repr_html_()
     assert "<form" in page
     assert str(exercises._find(name).expected()) in page
+
+
+def test_code_in_a_question_is_code_in_the_page(monkeypatch):
+    monkeypatch.setenv("TOOLKIT_RENDER", "static")
+    asked = Exercise("How large is `x<1`, in percent?", 1.0, 0.1, "Because.", (Hint(2.0, "No."),))
+    page = rendering.unanswered("a/b", asked)._repr_html_()
+    assert "<p>How large is <code>x&lt;1</code>, in percent?</p>" in page
 
 
 def test_a_bad_name_or_answer_is_refused():

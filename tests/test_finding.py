@@ -72,6 +72,13 @@ def test_what_a_table_lacks_is_an_empty_cell():
     assert "nan" not in (str(found) + page).lower()
 
 
+def test_thousands_are_marked_in_counts_and_not_in_names():
+    table = pd.DataFrame({"item_id": [12_345], "rows": [30_000], "effective": [8_017.2]})
+    page = make(table=table)._repr_html_()
+    for cell in ("<td>12345</td>", "<td>30,000</td>", "<td>8,017</td>"):
+        assert cell in page
+
+
 def test_html_escapes_every_text():
     bad = "<script>alert(1)</script> & co"
     table = pd.DataFrame({"<b>arm</b>": ["<i>x</i>"]})

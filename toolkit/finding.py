@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import altair as alt
     import pandas as pd
 
@@ -136,7 +138,13 @@ class Finding:
             ""
             if self.table is None
             else self.table.to_html(
-                index=False, border=0, escape=True, max_rows=_ROWS, float_format=figure, na_rep=""
+                index=False,
+                border=0,
+                escape=True,
+                max_rows=_ROWS,
+                float_format=figure,
+                formatters=_counts(self.table),
+                na_rep="",
             )
         )
         return (
@@ -163,6 +171,12 @@ class Finding:
         # In lines that a phone has room for: a longer one would be cut off.
         title = alt.Title(textwrap.wrap(self.verdict, _TITLE))
         return alt.LayerChart(layer=layers, title=title).properties(height=60)
+
+
+def _counts(table: pd.DataFrame) -> dict[str, Callable[[object], str]]:
+    """How to write whole numbers so that their thousands are marked, as those of `figure` are; names stay."""
+    whole = (column for column in table if table[column].dtype.kind in "iu")
+    return {column: "{:,}".format for column in whole if not str(column).endswith("_id")}
 
 
 def figure(value: float, *, signed: bool = False) -> str:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from toolkit.publish import __main__ as publish
 from toolkit.publish import fonts, pages
@@ -99,6 +101,17 @@ def test_finishing_a_page_twice_changes_nothing():
     assert "data-bs-spy" not in once
     assert "fontawesome" not in once
     assert "<th></th>" not in once
+
+
+def test_a_column_of_numbers_or_times_stands_under_its_head_and_words_stay_left():
+    frame = pd.DataFrame(
+        {"arm": ["a", "7 days"], "p": ["1e-42", "0.5"], "lift": ["-3.5%", ""], "day": ["2026-04-08", "2026-04-09"]}
+    )
+    page = pages.finish(frame.to_html(index=False))
+    cells = BeautifulSoup(page, "html.parser").find_all(["th", "td"])
+    marked = {cell.get_text() for cell in cells if "number" in cell.get("class", [])}
+    assert marked == {"p", "1e-42", "0.5", "lift", "-3.5%", "", "day", "2026-04-08", "2026-04-09"}
+    assert pages.finish(page) == page
 
 
 def test_only_used_icons_stay_in_the_style_sheet(tmp_path):

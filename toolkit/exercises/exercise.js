@@ -22,6 +22,16 @@
     return [false, `Not yet: ${exercise.other}`];
   }
 
+  // What stands between backticks is code.
+  function marked(text) {
+    return text.split("`").map((part, i) => {
+      if (i % 2 === 0) return part;
+      const code = document.createElement("code");
+      code.textContent = part;
+      return code;
+    });
+  }
+
   for (const form of document.querySelectorAll("form.exercise")) form.querySelector("fieldset").disabled = false;
 
   document.addEventListener("submit", (event) => {
@@ -32,6 +42,6 @@
     const [right, text] = feedback(exercise, form.elements.answer.value);
     const place = form.querySelector(".exercise-feedback");
     place.classList.toggle("exercise-right", right);
-    place.textContent = text;
+    place.replaceChildren(...marked(text));
   });
 })();

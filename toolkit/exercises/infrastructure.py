@@ -17,23 +17,23 @@ def _share(correlation: float) -> float:
 
 EXERCISES = {
     "break_even": Exercise(
-        "A model on a fresh signal has an R2 of .40, the tuned system in place .25, and the signal's correlation "
+        "A model on a fresh signal has an R² of .40, the tuned system in place .25, and the signal's correlation "
         "with itself halves in 6 hours. Up to how many hours of latency does the model win, to two decimals?",
         lambda: break_even_latency(0.40, 0.25, half_life=6.0),
         0.012,
-        "R2 is a correlation squared, so it halves twice as fast as the correlation: three hours, times the "
+        "R² is a correlation squared, so it halves twice as fast as the correlation: three hours, times the "
         "number of halvings from .40 to .25.",
         (
             Hint(
                 lambda: 2 * break_even_latency(0.40, 0.25, half_life=6.0),
-                "After 6 hours the correlation has halved. What has R2 done?",
+                "After 6 hours the correlation has halved. What has R² done?",
             ),
             Hint(3 * np.log(1.6), "Half-lives count in powers of two; that is a natural logarithm."),
             Hint(3 * np.log10(1.6), "Half-lives count in powers of two; that is a decimal logarithm."),
             Hint(
                 lambda: break_even_latency(0.40, 0.25), "That is in half-lives; the question asks for hours."
             ),
-            Hint(3 * np.log2(0.25 / 0.40), "A latency isn't negative: which R2 belongs above?"),
+            Hint(3 * np.log2(0.25 / 0.40), "A latency isn't negative: which R² belongs above?"),
         ),
     ),
     "perfect": Exercise(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def unanswered(name: str, exercise: Exercise) -> Feedback:
     }
     page = (
         f'<form class="exercise" data-exercise="{html.escape(name)}" autocomplete="off">'
-        f"<p>{html.escape(exercise.question)}</p>"
+        f"<p>{_marked(exercise.question)}</p>"
         f'<fieldset class="exercise-answer" disabled><label for="{key}">Your answer</label>'
         f'<input id="{key}" name="answer" inputmode="decimal" aria-describedby="{key}-feedback">'
         '<button type="submit">Check</button></fieldset>'
@@ -48,3 +49,8 @@ def unanswered(name: str, exercise: Exercise) -> Feedback:
         f'<script type="application/json">{json.dumps(content).replace("<", chr(92) + "u003c")}</script></form>'
     )
     return AnswerBox(name, exercise.question, None, feedback.message, page)
+
+
+def _marked(text: str) -> str:
+    """Text as HTML, with what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))

@@ -31,6 +31,7 @@ _THEME: Spec = {
         "domainColor": _MUTED,
         "tickColor": _MUTED,
         "labelFontSize": 12,
+        "labelSeparation": 6,  # labels at an axis' ends are drawn inwards, up to their neighbours
         "titleFontSize": 12,
         "titlePadding": 8,  # the browser draws some labels wider than Vega thinks
         "titleFontWeight": "normal",

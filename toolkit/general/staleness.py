@@ -95,7 +95,7 @@ def staleness_curve(
     >>> both = pd.concat([young.assign(model_trained_at=log["ts"].dt.floor("D")),
     ...     old.assign(model_trained_at=log["ts"].dt.floor("D") - pd.Timedelta("7D"))])
     >>> print(staleness_curve(both, replicates=50).verdict)
-    7 days after training the AUC is 0.199 lower than 0 days after on the same days: the model goes stale.
+    7 days after training the AUC is 0.199 lower than 0 days after, on the same days: the model goes stale.
     """
     level(alpha)
     count("replicates", replicates)
@@ -278,7 +278,7 @@ def _measure(
 def _verdict(metric: Metric, ages: np.ndarray, unit: str, change: float, low: float, high: float) -> str:
     name = {"1D": "days", "1h": "hours"}.get(unit, f"x {unit}")
     where = f"{ages[-1]} {name} after training the {metric} is {abs(change):.3f}"
-    against = f"than {ages[0]} {name} after on the same days"
+    against = f"than {ages[0]} {name} after, on the same days"
     if low <= 0 <= high:
         return f"{where} {'higher' if change > 0 else 'lower'} {against}, which luck explains: no staleness shows."
     direction = "higher" if change > 0 else "lower"

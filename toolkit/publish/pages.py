@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 from bs4 import BeautifulSoup, Tag
+
+# A number or a time: it is read against those above and below it, and must not break at its hyphen.
+_NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]\d+)?%?|\d{4}-\d\d-\d\d.*|-?inf|NaN|")
 
 
 def finish(page: str) -> str:
@@ -14,6 +18,7 @@ def finish(page: str) -> str:
     tags = _tags(soup)
     _spy_only_on_contents(soup, tags)
     _mend_roles(tags)
+    _align_columns(tags)
     return str(soup)
 
 
@@ -80,3 +85,20 @@ def _mend_roles(tags: dict[str, list[Tag]]) -> None:
         for cell in head.find_all("th"):
             if not cell.get_text(strip=True):
                 cell.name = "td"  # the corner of a table is no header of anything
+
+
+def _align_columns(tags: dict[str, list[Tag]]) -> None:
+    # The theme sets heads to the right and cells to the left: a head stands over its neighbour's cells.
+    for table in tags[".dataframe"]:
+        rows = [row.find_all(["th", "td"], recursive=False) for row in table.find_all("tr")]
+        body = [
+            row.find_all(["th", "td"], recursive=False)
+            for part in table.find_all("tbody")
+            for row in part.find_all("tr")
+        ]
+        if table.name != "table" or not body or len({len(row) for row in rows}) != 1:
+            continue  # cells that span others
+        for place in range(len(rows[0])):
+            if all(_NUMBER.fullmatch(row[place].get_text(strip=True)) for row in body):
+                for row in rows:
+                    row[place]["class"] = "number"
