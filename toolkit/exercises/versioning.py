@@ -26,7 +26,7 @@ EXERCISES = {
                 "That has pairs of one skewed item tell nothing. They tell something: the other item is scored "
                 "rightly.",
             ),
-            Hint(0.3, "At that share the AUC is .759 already."),
+            Hint(0.3, "At that share the AUC is 0.759 already."),
         ),
     ),
     "spread": Exercise(
