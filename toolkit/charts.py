@@ -271,11 +271,9 @@ def named_bars(
     """A bar for each of a few named numbers, each in its own colour, with zero marked."""
     data = pd.DataFrame({"name": list(values), "value": list(values.values())})
     order = list(values)
-    scale: dict[str, Any] = {
-        "title": _title(value_title),
-        "axis": _axis(value_format),
-        "scale": _scale(value_domain),
-    }
+    axis = _axis(value_format)
+    axis.tickCount = 6  # on a phone all of them have a label then
+    scale: dict[str, Any] = {"title": _title(value_title), "axis": axis, "scale": _scale(value_domain)}
     x = alt.X("value:Q", **scale)
     bar = alt.Chart(data).mark_bar(height=_BAR, yOffset=_BELOW).encode(y=_rows("name", order), x=x)
     bar = bar.encode(color=_colour("name", order).legend(None), tooltip=_tooltip(data, "name", "value"))

@@ -13,6 +13,8 @@ def test_plain_lists_become_controls_by_the_type_of_their_values():
 def test_values_read_with_their_unit():
     assert slider([1000, 2000], unit="items").text(2000) == "2,000 items"
     assert slider([0.5, 1.0]).text(0.5) == "0.5"
+    assert slider([1, 5], unit="%").text(5) == "5%"
+    assert [slider([-1, 2], unit="days").text(value) for value in (-1, 2)] == ["-1 day", "2 days"]
     assert [switch().text(value) for value in (False, True)] == ["off", "on"]
 
 

@@ -41,8 +41,9 @@ def test_ages_and_shares_by_hand():
         "older than 24 h": pytest.approx(1 / 3),
         "default share": 0.25,
     }
-    # A mean of three independent rows, whose fourth says nothing: t with three clusters' degrees beside it.
-    assert finding.se == pytest.approx(np.sqrt(np.var([1, 5, 30]) / 3 * 4 / 3))
+    # A mean of three independent rows: the fourth, which has no value, says nothing of it.
+    assert finding.se == pytest.approx(np.std([1, 5, 30], ddof=1) / np.sqrt(3))
+    assert (finding.n, finding.n_clusters) == (3, 3)
     assert finding.p is None
     # Exactly so old isn't older.
     assert kv_freshness(frame, served_ts="f_ts", y=None, limit=5).table["value"].iloc[1] == pytest.approx(
@@ -61,7 +62,8 @@ def test_the_residual_is_what_unknown_items_earn_less_than_their_score_says():
     true = (expit(frame["score"] - 1.5) - expit(frame["score"]))[gone].mean()
     residual = finding.table.set_index("what").loc["residual"]
     assert residual["low"] < true < residual["high"]
-    assert finding.p < 1e-6
+    assert residual["p"] < 1e-6
+    assert finding.p is None, "nobody asks whether an age is 0"
     assert "With the default, items do worse than their score says, by 0.2" in finding.verdict
 
 
@@ -74,8 +76,9 @@ def test_shares_have_the_interval_of_wilson_and_a_share_of_none_isn_t_a_point():
         q = student.isf(0.025, items - 1)
         assert table.loc[what].tolist() == pytest.approx([0, 0, q**2 / (items + q**2)])
     one = frame.assign(f_ts=frame["f_ts"].where(frame["item_id"] == 1))
-    share = kv_freshness(one, served_ts="f_ts", y=None).table.iloc[1]
-    assert np.isnan([share["low"], share["high"]]).all(), "the rows with a value are of one item"
+    told = kv_freshness(one, served_ts="f_ts", y=None)
+    share = told.table.iloc[1]
+    assert np.isnan([*told.ci, share["low"], share["high"]]).all(), "the rows with a value are of one item"
 
 
 def test_any_increasing_linear_score_tells_the_same():
@@ -83,7 +86,7 @@ def test_any_increasing_linear_score_tells_the_same():
     one, other = (
         kv_freshness(f, served_ts="f_ts") for f in (frame, frame.assign(score=5 + 3 * frame["score"]))
     )
-    assert one.p == pytest.approx(other.p)
+    assert one.table.iloc[-1]["p"] == pytest.approx(other.table.iloc[-1]["p"])
 
 
 def test_without_defaults_there_is_no_residual():
@@ -101,10 +104,10 @@ def test_its_intervals_cover_and_its_p_is_uniform_where_the_default_does_no_harm
     for _ in range(runs):
         frame, _ = log(rng, slope=1.5)
         finding = kv_freshness(frame, served_ts="f_ts")
-        chances.append(finding.p)
         # The ages of other items, had they come: their mean over the law that these were drawn from.
         ages += finding.ci[0] <= 6 <= finding.ci[1]
         row = finding.table.set_index("what").loc["residual"]
+        chances.append(row["p"])
         residual += row["low"] <= 0 <= row["high"]
     for inside in (residual, ages):
         assert 0.93 - 0.027 < inside / runs < 0.97 + 0.02, inside / runs

@@ -10,7 +10,7 @@ from toolkit.features.batches import average_kept, period_for, r2_kept, squared_
 EXERCISES = {
     "period": Exercise(
         "A feature's half-life is one day, and a batch is served as soon as it begins. How often must the job run, "
-        "in days, to keep 80% of R2 on average, with a coefficient for each age? Three decimals.",
+        "in days, to keep 80% of R² on average, with a coefficient for each age? Three decimals.",
         lambda: period_for(0.8, half_life=1),
         0.003,
         "Every eight hours: the mean of 4 to the minus age, from 0 to the period, is then 0.8.",
@@ -22,7 +22,7 @@ EXERCISES = {
             Hint(
                 lambda: 2 * brentq(lambda age: r2_kept(age, half_life=1) - 0.8, 0, 1),
                 "At its mean age such a batch keeps 80%, and at its oldest the correlation is 0.8. What is asked for "
-                "is the mean of R2 over all ages.",
+                "is the mean of R² over all ages.",
             ),
         ),
     ),
@@ -33,7 +33,7 @@ EXERCISES = {
         0.05,
         "1 - (1 - b^2) - (1 - b)^2 is 2 b - 1: it crosses 0 where the correlation b is one half, after one half-life.",
         (
-            Hint(3.0, "There half of R2 is left for a model that was trained at that age."),
+            Hint(3.0, "There half of R² is left for a model that was trained at that age."),
             Hint(12.0, "There the correlation is one quarter; harm begins sooner."),
         ),
     ),
@@ -53,7 +53,7 @@ EXERCISES = {
     ),
     "delay": Exercise(
         "The half-life is one day, the batch is daily and its values are served 6 hours after the snapshot; the model "
-        "is trained as stale as it is served, with one coefficient. How many percent of R2 does it "
+        "is trained as stale as it is served, with one coefficient. How many percent of R² does it "
         "keep on average? One decimal.",
         lambda: 100 * average_kept(1, period=1, delay=0.25, training="as stale"),
         0.06,

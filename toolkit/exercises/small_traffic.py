@@ -54,7 +54,7 @@ EXERCISES = {
     "families": Exercise(
         "FooBar tests at 5% of 8,000 requests a day for a fortnight. Had it 30 families instead of 300, and all else the "
         "same, by how many percentage points would the tested lift still lie below the launch's? "
-        "`mean_lift(Experiment(traffic=0.05, families=30))` and the same with `launch=True`. One decimal.",
+        "Compare mean_lift(Experiment(traffic=0.05, families=30)) with the same and launch=True. One decimal.",
         lambda: (
             100
             * (

@@ -42,7 +42,7 @@ EXERCISES = {
         "table equate its absence? The bad have mean 0, the good 1.5. Two decimals.",
         lambda: learned_default(1.5, 0.05, among_bad=0.3),
         0.006,
-        "Absence has a log-likelihood ratio of log(.05 / .3), against log(.95 / .7) of presence; a step of 1 in the "
+        "Absence has a log-likelihood ratio of log(0.05 / 0.3), against log(0.95 / 0.7) of presence; a step of 1 in the "
         "feature is worth 1.5.",
         (
             Hint(0.75, "That is half way between the classes: right where misses tell nothing of the label."),

@@ -9,7 +9,7 @@ from toolkit.features.embeddings import overlap_storage, share_for, skewed_auc
 
 EXERCISES = {
     "share": Exercise(
-        "A new two-tower model has d' = 1.5 and with it an AUC of .856; the old one has .80. Some items still have "
+        "A new two-tower model has d' = 1.5 and with it an AUC of 0.856; the old one has 0.80. Some items still have "
         "embeddings of the old training, whose axes have nothing to do with the new ones. At which share of such "
         "items is the new model only as good as the old one? Three decimals.",
         lambda: share_for(0.80, separation=1.5),
@@ -26,7 +26,7 @@ EXERCISES = {
                 "That has pairs of one skewed item tell nothing. They tell something: the other item is scored "
                 "rightly.",
             ),
-            Hint(0.3, "At that share the AUC is .759 already."),
+            Hint(0.3, "At that share the AUC is 0.759 already."),
         ),
     ),
     "spread": Exercise(

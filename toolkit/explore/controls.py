@@ -40,13 +40,13 @@ class Control:
     default: int
 
     def text(self, value: Value) -> str:
-        """How one of the values reads: `20 looks`, `on`, `Pocock`."""
+        """How one of the values reads: `20 looks`, `5%`, `on`, `Pocock`."""
         if isinstance(value, bool):
             return "on" if value else "off"
         if isinstance(value, str):
             return value
         number = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
-        return f"{number} {_unit(self.unit, value)}".strip()
+        return f"{number}%" if self.unit == "%" else f"{number} {_unit(self.unit, value)}".strip()
 
 
 def slider(
@@ -138,8 +138,8 @@ def as_control(name: str, given: object) -> Control:
 
 
 def _unit(unit: str, value: Value) -> str:
-    """The unit of one: `1 look`, but `2 looks`."""
-    return unit[:-1] if value == 1 and len(unit) > 3 and unit.isalpha() and unit.endswith("s") else unit
+    """The unit of one: `1 look`, but `2 looks`; `-1 day`, but `-0.5 days`."""
+    return unit[:-1] if value in (1, -1) and len(unit) > 3 and unit.isalpha() and unit.endswith("s") else unit
 
 
 def _number(value: object) -> float | int:

@@ -125,8 +125,12 @@ def estimate_lag(
     known_lag = len(lags) > 0
     estimate = math.nan if not known_lag else 0.0 if low == 0 else (low + high) / 2
     middles = np.where(draws[:, 0] == 0, 0.0, draws[:, :2].mean(1))
+    # Outward to a ten-thousandth of an hour: finer says nothing of a lag.
     ci = (
-        (interval(draws[:, 0], alpha=alpha)[0], interval(draws[:, 1], alpha=alpha)[1])
+        (
+            math.floor(1e4 * interval(draws[:, 0], alpha=alpha)[0]) / 1e4,
+            math.ceil(1e4 * interval(draws[:, 1], alpha=alpha)[1]) / 1e4,
+        )
         if known_lag
         else (math.nan, math.nan)
     )

@@ -55,8 +55,8 @@ def kv_freshness(
         The mean age. The table has it again, with the share of values older than `limit`, the share
         of defaults, and, with labels, `residual`: the mean of label less chance among rows with the
         default, where the chance is the one that the score has meant among rows with a value. It is
-        below 0 where the model rates unknown keys too high. Shares have Wilson's interval, clustered; p is of "it is 0" (None without labels
-        or without defaults).
+        below 0 where the model rates unknown keys too high; its `p` is of "it is 0". Shares have Wilson's interval,
+        clustered. Clusters are those with a value, which the mean age stands on.
 
     Raises
     ------
@@ -93,22 +93,26 @@ def kv_freshness(
             f"{served_ts}: got {early:,} after {ts}; a value from after its request wasn't served to it"
         )
     shares = {f"older than {limit:g} h": (age[there] > limit, there), "default share": (~there, there | True)}
-    parts = [("age, hours", *_mean(np.where(there, age, 0.0), there))]
+    parts = [("age, hours", *_mean(age[there]), there)]
     chance = None
     if y is not None and not there.all():
         values = rows[y].to_numpy(float), rows[score].to_numpy(float)
-        parts.append(("residual", *_residual(*values, there)))
+        parts.append(("residual", *_residual(*values, there), there | True))
     records = []
-    for what, value, push in parts:
-        error, clusters = clustered_error(push, [rows[cluster]])
+    for what, value, push, among in parts:
+        codes = rows[cluster][among]
+        # Values of one cluster alone don't say how clusters differ.
+        alone = codes.nunique() < 2 <= rows[cluster].nunique()
+        error, clusters = (math.nan, 1) if alone else clustered_error(push, [codes])
         half = float(student.isf(alpha / 2, clusters - 1)) * error
         records.append({"what": what, "value": value, "low": value - half, "high": value + half})
         if what == "age, hours":
-            mean, age_error, ends = value, error, (value - half, value + half)
-            for name, (hits, among) in shares.items():
-                records.append({"what": name, **_share(hits, rows[cluster][among], alpha)})
+            mean, age_error, ends, n_clusters = value, error, (value - half, value + half), clusters
+            for name, (hits, of) in shares.items():
+                records.append({"what": name, **_share(hits, rows[cluster][of], alpha)})
         if what == "residual":
             chance = float(2 * student.sf(abs(value) / error, clusters - 1)) if error else None
+            records[-1]["p"] = chance
     table = pd.DataFrame(records)
     return Finding(
         mean,
@@ -116,9 +120,8 @@ def kv_freshness(
         _verdict(table, limit, chance, alpha),
         unit="hours",
         se=age_error,
-        p=chance,
         n=int(there.sum()),
-        n_clusters=clusters,
+        n_clusters=n_clusters,
         alpha=alpha,
         table=table,
         assumptions=(
@@ -187,10 +190,10 @@ def _share(hits: np.ndarray, clusters: pd.Series, alpha: float) -> dict[str, flo
     return {"value": told.rate, "low": told.low, "high": told.high}
 
 
-def _mean(values: np.ndarray, among: np.ndarray) -> tuple[float, np.ndarray]:
-    """A mean over some rows, and how far each row moves it."""
-    mean = float(values[among].mean())
-    return mean, np.where(among, values - mean, 0.0) / among.sum()
+def _mean(values: np.ndarray) -> tuple[float, np.ndarray]:
+    """A mean, and how far each row moves it."""
+    mean = float(values.mean())
+    return mean, (values - mean) / len(values)
 
 
 def _residual(y: np.ndarray, score: np.ndarray, there: np.ndarray) -> tuple[float, np.ndarray]:
