@@ -404,9 +404,11 @@ def _tooltip(data: pd.DataFrame, *columns: str) -> list[alt.Tooltip]:
 
 
 def _title(text: str) -> str | list[str]:
-    # On a phone an axis has room for about so many letters a line.
+    # On a phone an axis has room for about so many letters a line; lines of like length need the least.
     lines = textwrap.wrap(text, 40)
-    return lines if len(lines) > 1 else text
+    if len(lines) < 2:
+        return text
+    return next(even for width in range(1, 41) if len(even := textwrap.wrap(text, width)) == len(lines))
 
 
 def _axis(number_format: str) -> alt.Axis:

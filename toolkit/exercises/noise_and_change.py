@@ -42,7 +42,7 @@ EXERCISES = {
     ),
     "regret": Exercise(
         "Nobody knows how often the market jumps, but when it does it's by twice a day's noise (standard deviation 1). "
-        "Which gain has the least worse regret, in calm times or over the 14 days that follow a jump?",
+        "Of its two regrets, in calm times and over the 14 days that follow a jump, the worse one counts. With which gain is it least?",
         lambda: least_regret_gain(size=2.0, days=14),
         0.002,
         "Raised from 0, the gain loses in calm times and wins after a jump; where both regrets are equal the worse "
@@ -60,7 +60,7 @@ EXERCISES = {
         ),
     ),
     "price": Exercise(
-        "With a drift of 0.01 a day and a noise of 1, how many times the best gain's error has a gain of 0.5?",
+        "With a drift of 0.01 a day and a noise of 1, how many times the best gain's error is that of a gain of 0.5?",
         lambda: tracking_error(0.5, drift=0.01) / tracking_error(best_gain(drift=0.01), drift=0.01),
         0.02,
         "r a / (2 - a) + q / (a (2 - a)) at 0.5, over P: nearly all of it is noise passed on.",
