@@ -37,6 +37,8 @@ def add_links(app: Any, doctree: nodes.document, page: str) -> None:
     """Give a page its links (doctree-resolved)."""
     if app.builder.format != "html" or not page.startswith("book/"):
         return
+    if page.startswith(api.PAGE):
+        _straighten(doctree)
     _to_chapters(app, doctree, page)
     chapters = book(Path(app.srcdir))
     chapter = next((each for each in chapters if each.docname == page), None)
@@ -45,6 +47,13 @@ def add_links(app: Any, doctree: nodes.document, page: str) -> None:
     _to_names(app, doctree, page, chapter)
     if chapter and glossary.PAGE in app.env.all_docs:
         _to_terms(app, doctree, page)
+
+
+def _straighten(doctree: nodes.document) -> None:
+    """Give the texts that a parameter takes the quotes that Python reads."""
+    for node in list(doctree.findall(nodes.Text)):
+        if any(mark in node for mark in "“”"):
+            node.parent.replace(node, nodes.Text(re.sub("[“”]", '"', node)))
 
 
 def _link(app: Any, page: str, document: str, anchor: str, **attributes: Any) -> nodes.reference:
@@ -139,24 +148,50 @@ def _to_names(app: Any, doctree: nodes.document, page: str, chapter: Chapter | N
 
 
 def _name_at_the_end(app: Any, doctree: nodes.document, chapter: Chapter, chapters: list[Chapter]) -> None:
-    """Say at a chapter's end which public names it teaches."""
-    taught = api.lessons(chapters)
+    """Say at a chapter's end which public names it teaches, and, folded, which else lead to it."""
+    lessons = api.lessons(chapters)
     mine = [
         each
-        for each in api.names()
-        if each.full in taught and taught[each.full].taught and taught[each.full].docname == chapter.docname
+        for each in sorted(api.names(), key=lambda each: each.name.lower())
+        if each.full in lessons
+        and lessons[each.full].docname == chapter.docname
+        and each.page in app.env.all_docs
     ]
-    mine = [each for each in mine if each.kind != "data" and not api.is_foundation(each.module)]
     sections = list(doctree.findall(nodes.section))
-    if not mine or not sections or mine[0].page not in app.env.all_docs:
+    if not mine or not sections:
         return
-    line = nodes.paragraph("", "", nodes.Text("Reference: "), classes=["names-taught"])
-    for place, each in enumerate(sorted(mine, key=lambda each: each.name.lower())):
-        link = _link(app, chapter.docname, each.page, each.full)
+    taught = [
+        each
+        for each in mine
+        if lessons[each.full].taught and each.kind != "data" and not api.is_foundation(each.module)
+    ]
+    behind: dict[str, list[api.Name]] = defaultdict(list)
+    for each in mine:
+        if each not in taught:
+            behind[each.module].append(each)
+    if taught:
+        sections[-1] += _listing(app, chapter.docname, "Reference: ", taught, "names-taught")
+    if behind:
+        folded = nodes.bullet_list()
+        for module, names in sorted(behind.items()):
+            line = _listing(app, chapter.docname, f"{module}: ", names, "names-behind")
+            folded += nodes.list_item("", line)
+        summary = "<details><summary>What else of the reference leads here</summary>"
+        sections[-1] += [
+            nodes.raw("", summary, format="html"),
+            folded,
+            nodes.raw("", "</details>", format="html"),
+        ]
+
+
+def _listing(app: Any, page: str, before: str, names: list[api.Name], kind: str) -> nodes.paragraph:
+    line = nodes.paragraph("", "", nodes.Text(before), classes=[kind])
+    for place, each in enumerate(names):
+        link = _link(app, page, each.page, each.full)
         link += nodes.literal(each.name, each.name)
         line += [nodes.Text(", "), link] if place else [link]
     line += nodes.Text(".")
-    sections[-1] += line
+    return line
 
 
 def _to_terms(app: Any, doctree: nodes.document, page: str) -> None:
