@@ -288,7 +288,9 @@ def entry(name: Name, lesson: Lesson | None) -> list[str]:
     here = getattr(import_module(name.module), name.name)
     value = short(here) or (_type_alias(node) if not isinstance(here, dict | tuple) else "")
     shown = [f"   :value: {value}"] if value else []
-    keys = [f"Keys: {', '.join(f'``{key}``' for key in here)}."] if isinstance(here, dict) and not value else []
+    keys = (
+        [f"Keys: {', '.join(f'``{key}``' for key in here)}."] if isinstance(here, dict) and not value else []
+    )
     told = " ".join([*comment, *keys, *where(name, lesson)])
     return [f".. py:data:: {name.name}", f"   :module: {name.module}", *shown, "", f"   {told}", ""]
 

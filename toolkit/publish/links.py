@@ -20,6 +20,7 @@ from toolkit.publish.anatomy import Chapter, book
 from toolkit.tables import SCHEMA
 
 DICTIONARY = "book/reference/data_dictionary"
+BIBLIOGRAPHY = "book/reference/bibliography"
 _CALL = re.compile(r"([A-Za-z_][\w.]*)(?:\(.*\))?", re.S)
 # Within these, words and code stay as they are.
 _NO_LINKS = (nodes.title, nodes.reference, nodes.math, nodes.math_block, nodes.literal_block, nodes.raw)
@@ -33,6 +34,14 @@ def chapter_role(
     return [nodes.inline(source, text, classes=["to-chapter"], target=text)], []
 
 
+def entry_role(
+    name: str, source: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = None
+) -> tuple[list[nodes.Node], list[nodes.Node]]:
+    """`:entry:` with a public name in full and the code to show: a link to the name's entry, made later."""
+    full, _, shown = text.partition(" ")
+    return [nodes.inline(source, shown, classes=["to-entry"], target=full)], []
+
+
 def add_links(app: Any, doctree: nodes.document, page: str) -> None:
     """Give a page its links (doctree-resolved)."""
     if app.builder.format != "html" or not page.startswith("book/"):
@@ -40,6 +49,9 @@ def add_links(app: Any, doctree: nodes.document, page: str) -> None:
     if page.startswith(api.PAGE):
         _straighten(doctree)
     _to_chapters(app, doctree, page)
+    _to_entries(app, doctree, page)
+    if page == BIBLIOGRAPHY:
+        _cited_by(app, doctree, page)
     chapters = book(Path(app.srcdir))
     chapter = next((each for each in chapters if each.docname == page), None)
     if chapter:
@@ -77,6 +89,38 @@ def _to_chapters(app: Any, doctree: nodes.document, page: str) -> None:
         link = _link(app, page, docname, place["anchorname"].lstrip("#"))
         link += nodes.Text(title if place is headings[0] else f"{title} › {place.astext()}")
         node.replace_self(link)
+
+
+def _to_entries(app: Any, doctree: nodes.document, page: str) -> None:
+    known = {each.full: each for each in api.names()}
+    for node in list(doctree.findall(nodes.inline)):
+        if "to-entry" not in node["classes"]:
+            continue
+        if node["target"] not in known:
+            raise ValueError(f"entry: got {node['target']!r} in {page}; it must be a public name")
+        link = _link(app, page, known[node["target"]].page, node["target"])
+        link += nodes.literal(node.astext(), node.astext())
+        node.replace_self(link)
+
+
+def _cited_by(app: Any, doctree: nodes.document, page: str) -> None:
+    """Say under each work of the bibliography which pages cite it, in the book's order."""
+    cited = app.env.get_domain("cite")
+    key_of = {each.citation_id: each.key for each in cited.citations}
+    order = [each.docname for each in book(Path(app.srcdir))]
+    for work in doctree.findall(nodes.citation):
+        key = next((key_of[each] for each in work["ids"] if each in key_of), "")
+        citing = {ref.docname for ref in cited.citation_refs if key in {each.key for each in ref.targets}}
+        if not citing:
+            raise ValueError(f"bibliography: got {key!r}; it must be cited by a page")
+        line = nodes.paragraph("", "", nodes.Text("Cited in: "), classes=["cited-in"])
+        for place, docname in enumerate(
+            sorted(citing, key=lambda name: (name not in order, order.index(name) if name in order else 0))
+        ):
+            link = _link(app, page, docname, "")
+            link += nodes.Text(app.env.titles[docname].astext())
+            line += [nodes.Text("; "), link] if place else [link]
+        work += line
 
 
 def named(text: str, chapter: Chapter | None = None) -> api.Name | None:
