@@ -24,6 +24,7 @@ from toolkit.world.story import Story, tell
 
 __all__ = ["LUCK", "ab_test", "asof_audit", "attribution", "claimed_to_measured", "tell"]
 
+# How the part is called that no mechanism explains.
 LUCK = "Luck of the A/B test"
 # Mechanisms that a model's own notebook already had as in production.
 _NOTEBOOK: dict[Trained, frozenset[str]] = {

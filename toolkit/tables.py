@@ -37,7 +37,7 @@ class Column:
     @property
     def rule(self) -> str:
         """What a value must be, in words."""
-        parts = [_KINDS[self.kind]]
+        parts = ["whole number" if self.kind == "count" and self.low is not None else _KINDS[self.kind]]
         if self.above is not None and self.high is not None:
             parts.append(f"in ({self.above:g}, {self.high:g}]")
         elif self.low is not None:
@@ -58,6 +58,7 @@ class Table:
     features: bool = False  # whether it also has feature columns, named f_*
     not_before: tuple[tuple[str, str], ...] = ()  # pairs of times: the second is never before the first
     parent: tuple[str, tuple[str, ...]] | None = None  # another table that must hold these values
+    written_by: str = ""  # what writes a row, and when
 
     @property
     def column(self) -> dict[str, Column]:
@@ -98,6 +99,7 @@ SCHEMA: dict[str, Table] = {
             ),
             key=("request_id", "item_id"),
             features=True,
+            written_by="the server, when it shows a page",
         ),
         Table(
             "outcomes",
@@ -105,11 +107,14 @@ SCHEMA: dict[str, Table] = {
             (
                 _REQUEST,
                 _ITEM,
-                Column("y", "label", "1: a good match, the user acted (in moderation: reported)"),
+                Column(
+                    "y", "label", "1: a good match, the user acted (in moderation: the post breaks the rules)"
+                ),
                 Column("label_ts", "time", "when the label was known"),
             ),
             key=("request_id", "item_id"),
             parent=("serving_log", ("request_id", "item_id")),
+            written_by="the job that joins users' actions (or reviewers' decisions) to impressions, when a label is known",
         ),
         Table(
             "funnel",
@@ -134,6 +139,7 @@ SCHEMA: dict[str, Table] = {
                 ),
             ),
             key=("request_id", "item_id"),
+            written_by="the server, at requests that are sampled for it; at some of them the heavy ranker must score all candidates",
         ),
         Table(
             "feature_history",
@@ -147,6 +153,7 @@ SCHEMA: dict[str, Table] = {
                 Column("version", "count", "version of the feature's definition"),
             ),
             not_before=(("event_ts", "available_ts"),),
+            written_by="whatever computes the feature, a batch job or a stream, at each new value; rows are added and never changed",
         ),
         Table(
             "training_table",
@@ -162,6 +169,7 @@ SCHEMA: dict[str, Table] = {
             ),
             key=("row_id",),
             features=True,
+            written_by="the job that makes a model's training data, before each training",
         ),
         Table(
             "assignments",
@@ -173,6 +181,7 @@ SCHEMA: dict[str, Table] = {
                 Column("ts", "time", "when the user came in"),
             ),
             key=("experiment", "user_id"),
+            written_by="the experiment platform, when it first puts a user into an arm",
         ),
         Table(
             "tracker",
@@ -188,6 +197,7 @@ SCHEMA: dict[str, Table] = {
                 Column("ts", "time", "when the run ended"),
             ),
             key=("run_id",),
+            written_by="the training code, at the end of each run",
         ),
         Table(
             "resources",
@@ -199,6 +209,7 @@ SCHEMA: dict[str, Table] = {
                 Column("used", "number", "what was used", low=0),
             ),
             key=("ts", "resource"),
+            written_by="the system that hands out the resource, at the end of each hour",
         ),
         Table(
             "downstream",
@@ -210,6 +221,7 @@ SCHEMA: dict[str, Table] = {
                 Column("score", "number", "what the downstream system made of it"),
                 Column("action", "flag", "whether it acted"),
             ),
+            written_by="the system that reads the score, at each score that it reads",
         ),
     )
 }

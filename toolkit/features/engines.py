@@ -16,6 +16,7 @@ from toolkit.rules import one_of
 
 __all__ = ["ENGINES", "HABITS", "compute", "disagreements", "golden_rows", "variants"]
 
+# The engines by name: each computes a feature's values from events and requests.
 ENGINES = {"pandas": engine_pandas.compute, "DuckDB": engine_duckdb.compute, "Python": engine_python.compute}
 # What each decision is where nobody takes it; measured in the tests, written as its users write it.
 HABITS: dict[str, dict[str, str]] = {

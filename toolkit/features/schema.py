@@ -16,6 +16,7 @@ import pandas as pd
 from toolkit.features.codecs import DTYPES, CodecName, Dtype, Value, encode, fitted, is_unicode
 from toolkit.rules import count, one_of
 
+# What names an entity: a whole number or a text; 7 and "7" are two.
 EntityId = int | str
 # A put is one transaction, and in Redis one command: it has to end.
 MOST_ROWS = 100_000

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 __all__ = ["NUMBERS", "TEXT", "TIMES", "Source", "identifier", "literal", "open_engine", "source"]
 
 _NANOSECONDS = "TIMESTAMPTZ_NS"
+# What a column may hold, as errors say it.
 NUMBERS, TEXT, TIMES = "numbers", "text", "times with their zone"
 
 

@@ -18,7 +18,9 @@ from toolkit.rules import count, number, one_of, share
 __all__ = ["AGGREGATES", "DECISIONS", "EDGES", "Specification", "fold", "read_events", "read_requests"]
 
 NUMBERS = ("count", "sum", "mean", "std", "quantile")
+# What a window's values may be made into.
 AGGREGATES = (*NUMBERS, "latest")
+# Which of its two ends a window holds, as mathematics writes intervals.
 EDGES = ("[)", "(]", "[]", "()")
 # What engines differ about, and the question that a specification answers.
 DECISIONS: Mapping[str, str] = {

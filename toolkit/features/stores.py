@@ -42,6 +42,7 @@ class Reading(NamedTuple):
     version: int
 
 
+# What `get_many` gives: for each entity and feature what was served, None where nothing was.
 Readings = dict[EntityId, dict[str, Reading | None]]
 
 

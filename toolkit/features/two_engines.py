@@ -82,6 +82,7 @@ _FEATURES = (
 )
 # The columns whose numbers are names: the model looks up what it learnt of each.
 CODES = ("f_seller", "f_place", "f_city")
+# The eight that the chapter serves: each with its column, the engine, and the decision that it left to habit.
 DISCREPANCIES = (
     Discrepancy("Seller ids in float32", "f_seller", "pandas", "float32"),
     Discrepancy("NaN spreads", "f_average", "DuckDB", "missing"),

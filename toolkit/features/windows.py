@@ -19,6 +19,7 @@ __all__ = ["WINDOWED", "window_history", "window_model", "windowed"]
 
 # What is summed up over the days before a day's start, by the name in the feature's.
 _KINDS = ("clicks", "views", "rate")
+# The features that FooBar has over 3, 7, 14 and 30 days, as `clicks_7d`.
 WINDOWED = tuple(f"{kind}_{days}d" for kind in _KINDS for days in (3, 7, 14, 30))
 
 

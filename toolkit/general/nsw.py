@@ -22,6 +22,7 @@ __all__ = ["FEATURE_SETS", "experiment", "nsw", "reweighted"]
 _PEOPLE = ("age", "education", "black", "hispanic", "married", "no_degree", "earnings_1974", "earnings_1975")
 _IDLE = ("no_earnings_1974", "no_earnings_1975")
 _SQUARES = ("age_squared", "education_squared")
+# The sets of features that the weights may be made of, from few to many: name to columns.
 FEATURE_SETS: dict[str, tuple[str, ...]] = {
     "as they come": _PEOPLE,
     "and had no earnings": (*_PEOPLE, *_IDLE),

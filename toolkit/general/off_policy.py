@@ -18,6 +18,7 @@ __all__ = ["ESTIMATORS", "ope", "value_estimates"]
 # In the order of the table. The first group needs no model of the reward.
 WEIGHTING = ("IPS", "SNIPS", "clipped IPS")
 MODELLED = ("DM", "DR", "SNDR", "switch-DR", "shrunk DR")
+# The estimators, those that need a reward model after those that don't.
 ESTIMATORS = (*WEIGHTING, *MODELLED)
 # Fewer effective rows than this are no evidence.
 LEAST_EFFECTIVE = 100.0

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,8 @@ def _node(module: str, name: str) -> ast.stmt | None:
             targets = node.targets
         elif isinstance(node, ast.AnnAssign):
             targets = [node.target]
-        if name in {getattr(each, "id", "") for each in targets}:
+        named = [inner for each in targets for inner in getattr(each, "elts", [each])]
+        if name in {getattr(each, "id", "") for each in named}:
             return node
     return None
 
@@ -180,7 +182,7 @@ def lessons(chapters: Iterable[Chapter]) -> dict[str, Lesson]:
 
     The chapter of the module's own name comes first, then the first of the same part that imports
     the name, then the first of all; a name that no page imports belongs to the first chapter that
-    needs its module. Foundations that no page imports have none.
+    needs its module.
     """
     return _lessons(tuple(chapters))
 
@@ -201,7 +203,7 @@ def _lessons(chapters: tuple[Chapter, ...]) -> dict[str, Lesson]:
         if importing:
             chapter = importing[0]
             found[name.full] = Lesson(chapter.docname, chapter.title, _section(chapter, name.name), True)
-        elif needing and not is_foundation(name.module):
+        elif needing:
             chapter = needing[0]
             found[name.full] = Lesson(chapter.docname, chapter.title, chapter.title, False)
     return found
@@ -256,12 +258,13 @@ def _imported(module: str) -> tuple[str, ...]:
 
 def where(name: Name, lesson: Lesson | None) -> list[str]:
     """The lines under an entry's first sentence: the chapter that teaches it, or which foundation it is."""
-    told = []
+    told, before = [], "Part of the chapter"
     if is_foundation(name.module):
         kind = name.module.removeprefix("toolkit.").split(".")[0]
         told.append(f"Foundation: ``{kind}``.")
+        before = "First needed by the chapter"
     if lesson:
-        before = "Chapter:" if lesson.taught else "Part of the chapter"
+        before = "Chapter:" if lesson.taught else before
         told.append(f"{before} :chapter:`{lesson.docname}#{lesson.section}`.")
     elif not told:
         told.append("It stands for itself: no chapter calls it yet.")
@@ -276,16 +279,43 @@ def entry(name: Name, lesson: Lesson | None) -> list[str]:
         # `add_places` puts the lines of `where` under the first sentence.
         return [f".. auto{name.kind}:: {name.full}", *_members(name), ""]
     node = _node(name.module, name.name)
-    value = ast.unparse(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value else ""
     lines = _path(name.module).read_text(encoding="utf-8").splitlines()
     comment: list[str] = []
     first = node.lineno - 2 if node else -1
     while first >= 0 and lines[first].startswith("#"):
         comment.insert(0, lines[first].lstrip("# "))
         first -= 1
-    shown = [f"   :value: {value}"] if 0 < len(value) <= 60 else []
-    told = [" ".join(comment) or "A constant."]
-    return [f".. py:data:: {name.full}", *shown, "", "   " + " ".join([*told, *where(name, lesson)]), ""]
+    here = getattr(import_module(name.module), name.name)
+    value = short(here) or (_type_alias(node) if not isinstance(here, dict | tuple) else "")
+    shown = [f"   :value: {value}"] if value else []
+    keys = (
+        [f"Keys: {', '.join(f'``{key}``' for key in here)}."] if isinstance(here, dict) and not value else []
+    )
+    told = " ".join([*comment, *keys, *where(name, lesson)])
+    return [f".. py:data:: {name.name}", f"   :module: {name.module}", *shown, "", f"   {told}", ""]
+
+
+def _type_alias(node: ast.stmt | None) -> str:
+    value = node.value if isinstance(node, ast.Assign) else None
+    return ast.unparse(value) if isinstance(value, ast.Subscript | ast.BinOp) else ""
+
+
+def short(value: Any, *, most: int = 90) -> str:
+    """A value as code, where it is one of Python's own and short enough to be read at a glance; else nothing.
+
+    Examples
+    --------
+    >>> short(("IPS", "SNIPS")), short(float("inf")), short({"x": object()})
+    ("('IPS', 'SNIPS')", 'inf', '')
+    """
+    if isinstance(value, dict):
+        plain = all(short(each) for pair in value.items() for each in pair)
+    elif isinstance(value, tuple | list | set | frozenset):
+        plain = all(map(short, value))
+    else:
+        plain = isinstance(value, str | int | float | None | range | type) or str(value).isidentifier()
+    made = value.__name__ if isinstance(value, type) else repr(value)
+    return made if plain and len(made) <= most else ""
 
 
 def _members(name: Name) -> list[str]:
@@ -322,9 +352,33 @@ def keep_as_written(app: Any, what: str, full: str, _: Any, __: Any, lines: list
 def short_signature(
     app: Any, what: str, full: str, _: Any, __: Any, arguments: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """A signature without the type that says nothing (autodoc-process-signature)."""
-    shown = re.sub(r": Any\b(?! \|)(?=[,)]| =)", "", arguments) if arguments else arguments
+    """A signature without the type that says nothing, its defaults as values (autodoc-process-signature).
+
+    A class that can't be made, as a protocol can't, shows none.
+    """
+    if not arguments or arguments == "(*args, **kwargs)":
+        return "", None
+    shown = re.sub(r": Any\b(?! \|)(?=[,)]| =)", "", arguments)
+    known = vars(import_module(module_of(full)))
+
+    def value(match: re.Match[str]) -> str:
+        return "= " + (short(known.get(match.group(1))) if match.group(1) in known else match.group(1))
+
+    shown = re.sub(r"= ([A-Z_][A-Z_0-9]*)(?=[,)])", value, shown)
     return shown, None if returns == "Any" else returns
+
+
+def module_of(full: str) -> str:
+    """The module of a name, or of a class's method.
+
+    Examples
+    --------
+    >>> module_of("toolkit.features.stores.Store.put")
+    'toolkit.features.stores'
+    """
+    while full not in modules():
+        full = full.rpartition(".")[0]
+    return full
 
 
 def without_substitutions(lines: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ from toolkit.publish.anatomy import Chapter, book
 from toolkit.tables import SCHEMA
 
 DICTIONARY = "book/reference/data_dictionary"
+BIBLIOGRAPHY = "book/reference/bibliography"
 _CALL = re.compile(r"([A-Za-z_][\w.]*)(?:\(.*\))?", re.S)
 # Within these, words and code stay as they are.
 _NO_LINKS = (nodes.title, nodes.reference, nodes.math, nodes.math_block, nodes.literal_block, nodes.raw)
@@ -33,11 +34,24 @@ def chapter_role(
     return [nodes.inline(source, text, classes=["to-chapter"], target=text)], []
 
 
+def entry_role(
+    name: str, source: str, text: str, line: int, inliner: Any, options: Any = None, content: Any = None
+) -> tuple[list[nodes.Node], list[nodes.Node]]:
+    """`:entry:` with a public name in full and the code to show: a link to the name's entry, made later."""
+    full, _, shown = text.partition(" ")
+    return [nodes.inline(source, shown, classes=["to-entry"], target=full)], []
+
+
 def add_links(app: Any, doctree: nodes.document, page: str) -> None:
     """Give a page its links (doctree-resolved)."""
     if app.builder.format != "html" or not page.startswith("book/"):
         return
+    if page.startswith(api.PAGE):
+        _straighten(doctree)
     _to_chapters(app, doctree, page)
+    _to_entries(app, doctree, page)
+    if page == BIBLIOGRAPHY:
+        _cited_by(app, doctree, page)
     chapters = book(Path(app.srcdir))
     chapter = next((each for each in chapters if each.docname == page), None)
     if chapter:
@@ -45,6 +59,13 @@ def add_links(app: Any, doctree: nodes.document, page: str) -> None:
     _to_names(app, doctree, page, chapter)
     if chapter and glossary.PAGE in app.env.all_docs:
         _to_terms(app, doctree, page)
+
+
+def _straighten(doctree: nodes.document) -> None:
+    """Give the texts that a parameter takes the quotes that Python reads."""
+    for node in list(doctree.findall(nodes.Text)):
+        if any(mark in node for mark in "“”"):
+            node.parent.replace(node, nodes.Text(re.sub("[“”]", '"', node)))
 
 
 def _link(app: Any, page: str, document: str, anchor: str, **attributes: Any) -> nodes.reference:
@@ -68,6 +89,38 @@ def _to_chapters(app: Any, doctree: nodes.document, page: str) -> None:
         link = _link(app, page, docname, place["anchorname"].lstrip("#"))
         link += nodes.Text(title if place is headings[0] else f"{title} › {place.astext()}")
         node.replace_self(link)
+
+
+def _to_entries(app: Any, doctree: nodes.document, page: str) -> None:
+    known = {each.full: each for each in api.names()}
+    for node in list(doctree.findall(nodes.inline)):
+        if "to-entry" not in node["classes"]:
+            continue
+        if node["target"] not in known:
+            raise ValueError(f"entry: got {node['target']!r} in {page}; it must be a public name")
+        link = _link(app, page, known[node["target"]].page, node["target"])
+        link += nodes.literal(node.astext(), node.astext())
+        node.replace_self(link)
+
+
+def _cited_by(app: Any, doctree: nodes.document, page: str) -> None:
+    """Say under each work of the bibliography which pages cite it, in the book's order."""
+    cited = app.env.get_domain("cite")
+    key_of = {each.citation_id: each.key for each in cited.citations}
+    order = [each.docname for each in book(Path(app.srcdir))]
+    for work in doctree.findall(nodes.citation):
+        key = next((key_of[each] for each in work["ids"] if each in key_of), "")
+        citing = {ref.docname for ref in cited.citation_refs if key in {each.key for each in ref.targets}}
+        if not citing:
+            raise ValueError(f"bibliography: got {key!r}; it must be cited by a page")
+        line = nodes.paragraph("", "", nodes.Text("Cited in: "), classes=["cited-in"])
+        for place, docname in enumerate(
+            sorted(citing, key=lambda name: (name not in order, order.index(name) if name in order else 0))
+        ):
+            link = _link(app, page, docname, "")
+            link += nodes.Text(app.env.titles[docname].astext())
+            line += [nodes.Text("; "), link] if place else [link]
+        work += line
 
 
 def named(text: str, chapter: Chapter | None = None) -> api.Name | None:
@@ -139,24 +192,50 @@ def _to_names(app: Any, doctree: nodes.document, page: str, chapter: Chapter | N
 
 
 def _name_at_the_end(app: Any, doctree: nodes.document, chapter: Chapter, chapters: list[Chapter]) -> None:
-    """Say at a chapter's end which public names it teaches."""
-    taught = api.lessons(chapters)
+    """Say at a chapter's end which public names it teaches, and, folded, which else lead to it."""
+    lessons = api.lessons(chapters)
     mine = [
         each
-        for each in api.names()
-        if each.full in taught and taught[each.full].taught and taught[each.full].docname == chapter.docname
+        for each in sorted(api.names(), key=lambda each: each.name.lower())
+        if each.full in lessons
+        and lessons[each.full].docname == chapter.docname
+        and each.page in app.env.all_docs
     ]
-    mine = [each for each in mine if each.kind != "data" and not api.is_foundation(each.module)]
     sections = list(doctree.findall(nodes.section))
-    if not mine or not sections or mine[0].page not in app.env.all_docs:
+    if not mine or not sections:
         return
-    line = nodes.paragraph("", "", nodes.Text("Reference: "), classes=["names-taught"])
-    for place, each in enumerate(sorted(mine, key=lambda each: each.name.lower())):
-        link = _link(app, chapter.docname, each.page, each.full)
+    taught = [
+        each
+        for each in mine
+        if lessons[each.full].taught and each.kind != "data" and not api.is_foundation(each.module)
+    ]
+    behind: dict[str, list[api.Name]] = defaultdict(list)
+    for each in mine:
+        if each not in taught:
+            behind[each.module].append(each)
+    if taught:
+        sections[-1] += _listing(app, chapter.docname, "Reference: ", taught, "names-taught")
+    if behind:
+        folded = nodes.bullet_list()
+        for module, names in sorted(behind.items()):
+            line = _listing(app, chapter.docname, f"{module}: ", names, "names-behind")
+            folded += nodes.list_item("", line)
+        summary = "<details><summary>What else of the reference leads here</summary>"
+        sections[-1] += [
+            nodes.raw("", summary, format="html"),
+            folded,
+            nodes.raw("", "</details>", format="html"),
+        ]
+
+
+def _listing(app: Any, page: str, before: str, names: list[api.Name], kind: str) -> nodes.paragraph:
+    line = nodes.paragraph("", "", nodes.Text(before), classes=[kind])
+    for place, each in enumerate(names):
+        link = _link(app, page, each.page, each.full)
         link += nodes.literal(each.name, each.name)
         line += [nodes.Text(", "), link] if place else [link]
     line += nodes.Text(".")
-    sections[-1] += line
+    return line
 
 
 def _to_terms(app: Any, doctree: nodes.document, page: str) -> None:

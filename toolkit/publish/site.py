@@ -13,7 +13,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from toolkit.publish import api, dictionary, fonts, glossary, links, mathematics, pages, teaching
+from toolkit.publish import api, diagnostics, dictionary, fonts, glossary, links, mathematics, pages, teaching
 
 _STYLES = {"explore.css": "toolkit.explore", "site.css": "toolkit.publish"}
 _SCRIPTS = {"explore.js": "toolkit.explore", "exercise.js": "toolkit.exercises"}
@@ -44,6 +44,7 @@ def setup(app: Any) -> dict[str, Any]:
     for extension in ("sphinx.ext.autodoc", "sphinx.ext.napoleon"):
         app.setup_extension(extension)
     app.add_directive("data-dictionary", dictionary.DataDictionary)
+    app.add_directive("diagnostics", diagnostics.Diagnostics)
     app.add_directive("api", api.ApiPart)
     app.add_directive("api-index", api.ApiIndex)
     app.add_directive("terms", glossary.Terms)
@@ -51,6 +52,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("guide", teaching.Guide)
     app.add_directive("route", teaching.Route)
     app.add_role("chapter", links.chapter_role)
+    app.add_role("entry", links.entry_role)
     # Before napoleon turns the sections of a docstring into fields.
     app.connect("autodoc-process-docstring", api.add_places, priority=400)
     app.connect("autodoc-process-docstring", api.keep_as_written, priority=600)

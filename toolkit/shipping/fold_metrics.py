@@ -17,7 +17,9 @@ from toolkit.rules import one_of
 
 __all__ = ["METRICS", "Metric", "Rows", "read_rows"]
 
+# The type of such a name, for annotations.
 Metric = Literal["squared error", "absolute error", "log loss", "AUC"]
+# How a fold may be judged, by name.
 METRICS = ("squared error", "absolute error", "log loss", "AUC")
 
 

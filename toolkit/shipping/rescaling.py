@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 Monitor = Literal["the feature's mean", "the score's mean", "the AUC"]
+# What may be watched to notice a rescaled feature.
 MONITORS: tuple[Monitor, ...] = ("the feature's mean", "the score's mean", "the AUC")
 
 # By how many standard deviations of a row a day's mean moves of its own accord, and how far a feature's mean lies

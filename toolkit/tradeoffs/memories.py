@@ -22,6 +22,7 @@ from toolkit.tradeoffs.market import Fault, corrected, mislabel, moving_tastes
 
 __all__ = ["Learner", "adaptive", "frontier", "recalibrated", "updated", "weighted", "windowed"]
 
+# A way to learn: takes the rows so far in order of time, gives each the score that it had before its own label came.
 Learner = Callable[[pd.DataFrame], np.ndarray]
 
 
