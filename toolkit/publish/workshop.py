@@ -202,25 +202,52 @@ def citations(path: Path) -> Callable[[str], str]:
 
 _README = """# {title}
 
-{chapters} notebooks. With Python 3.11 or later, in this folder:
+{chapters} notebooks; begin with [the first](intro.ipynb). {note}
+
+## Before the day
+
+With Python 3.11 to 3.14 (`python3 --version`), in this folder, with a network and 2 GB of disk:
 
 ```
 python3 -m venv .venv
 .venv/bin/python -m pip install --require-hashes -r requirements.txt
 .venv/bin/python -m pip install --no-deps {wheel}
 .venv/bin/python -m toolkit doctor
+```
+
+On Windows write `py` for `python3` and `.venv\\Scripts\\python` for `.venv/bin/python`, here and below. The last line says what is missing, if anything, and the command that mends it.
+
+## On the day
+
+```
 .venv/bin/python -m jupyterlab
 ```
 
-On Windows write `py` for `python3` and `.venv\\Scripts\\python` for `.venv/bin/python`. The third line says what is missing, if anything, and how to mend it. {note}
+Nothing needs a network any more. Run the cells from the top. At an exercise replace the three dots by a number and run the cell again.
+
+## Where the network is blocked
+
+Somebody with the same system and the same Python fetches the packages beforehand, and hands on the folder with its `wheels`:
+
+```
+python3 -m pip download --require-hashes -r requirements.txt -d wheels
+```
+
+Then everybody else writes, for the second line above:
+
+```
+.venv/bin/python -m pip install --no-index --find-links wheels --require-hashes -r requirements.txt
+```
+
+## The notebooks
 
 notebook | minutes | exercises
 --- | ---: | ---:
 {rows}
 """
 _NOTES = {
-    "student": "Answers and solutions aren't in these notebooks: `check` tells right from wrong, and answers typical mistakes with a hint.",
-    "instructor": "Answers and solutions are open here, with minutes, typical mistakes and prompts.",
+    "student": "Answers and solutions aren't in them: `check` tells right from wrong, and answers typical mistakes with a hint.",
+    "instructor": "Answers and solutions are open here, with minutes, typical mistakes and questions to discuss; keep this folder to yourself.",
 }
 
 
