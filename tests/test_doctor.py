@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +15,17 @@ import pytest
 from toolkit import doctor
 from toolkit.__main__ import main
 
+FREE_MEMORY = doctor._free_memory
+
 
 def failures(folder=None):
     return {check.what: check for check in doctor.examine(folder) if check.failed}
+
+
+def ours(folder):
+    """A folder that looks like a clone."""
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "{doctor.PACKAGE}"\n')
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +44,23 @@ def test_an_old_python(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     (check,) = failures().values()
     assert check.found == "3.9.2, 3.11 or later is needed"
-    assert check.mend.startswith("python3.12 -m venv .venv && .venv/bin/python -m pip install")
+    told, *commands = check.mend.splitlines()
+    assert told == "install Python 3.11 or later from python.org, then"
+    assert commands[-4:] == [
+        "python3.12 -m venv .venv",
+        ".venv/bin/python -m pip install --require-hashes -r requirements.txt",
+        ".venv/bin/python -m pip install --no-deps --no-build-isolation --editable .",
+        ".venv/bin/python -m toolkit doctor",
+    ]
+
+
+def test_an_old_python_on_windows_is_told_windows_commands(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    monkeypatch.setattr(doctor, "os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    (check,) = failures(ours(tmp_path)).values()
+    assert f"cd {tmp_path}" in check.mend
+    assert "py -3.12 -m venv .venv" in check.mend
+    assert ".venv\\Scripts\\python -m toolkit doctor" in check.mend
 
 
 def test_the_exit_code_of_a_failure_is_1(monkeypatch, capsys):
@@ -61,7 +87,8 @@ def test_a_missing_package(monkeypatch, tmp_path):
     assert check.found == "is missing, >=1.4 is needed"
     assert check.mend == doctor.install(tmp_path, "duckdb>=1.4")
     (tmp_path / "requirements.txt").write_text("duckdb==1.4.0\n")
-    assert failures(tmp_path)["duckdb"].mend.endswith(
+    assert "--require-hashes" not in failures(tmp_path)["duckdb"].mend, "another project's requirements"
+    assert failures(ours(tmp_path))["duckdb"].mend.endswith(
         f"-m pip install --require-hashes -r {tmp_path / 'requirements.txt'}"
     )
 
@@ -86,7 +113,7 @@ def test_a_package_that_is_there_and_does_not_load(monkeypatch):
 
 
 def test_another_version_than_the_lock_s_is_a_note(tmp_path):
-    (tmp_path / "requirements.txt").write_text("pandas==0.1 \\\n    --hash=sha256:0\n# a comment\n")
+    (ours(tmp_path) / "requirements.txt").write_text("pandas==0.1 \\\n    --hash=sha256:0\n# a comment\n")
     (note,) = [check for check in doctor.examine(tmp_path) if check.what == "pandas"]
     assert not note.failed
     assert "0.1 is what the book was made with" in note.found
@@ -98,9 +125,63 @@ def test_the_package_itself_is_not_installed(monkeypatch, tmp_path):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "requires", absent)
-    assert failures(tmp_path)[doctor.PACKAGE].mend.endswith("--no-deps --no-build-isolation --editable .")
+    (check,) = failures(ours(tmp_path)).values()
+    assert check.what == doctor.PACKAGE
+    assert check.found == f"isn't installed in {sys.executable}"
+    assert check.mend.splitlines() == [
+        f"cd {tmp_path}",
+        f"{sys.executable} -m venv .venv",
+        ".venv/bin/python -m pip install --no-deps --no-build-isolation --editable .",
+        ".venv/bin/python -m toolkit doctor",
+    ]
+    (tmp_path / ".venv").mkdir()
     (tmp_path / "improving_ml_toolkit-0.1.0-py3-none-any.whl").touch()
-    assert failures(tmp_path)[doctor.PACKAGE].mend.endswith("improving_ml_toolkit-0.1.0-py3-none-any.whl")
+    (check,) = failures(tmp_path).values()
+    assert "-m venv" not in check.mend, "there is one"
+    assert "--no-deps improving_ml_toolkit-0.1.0-py3-none-any.whl" in check.mend
+
+
+def test_another_version_of_the_package_is_installed_than_the_one_here(monkeypatch):
+    versions(monkeypatch, **{doctor.PACKAGE: "0.0.1"})
+    (check,) = failures().values()
+    assert check.found.startswith("0.0.1 is installed, ")
+
+
+def test_lock_and_chapters_are_found_from_below_and_from_elsewhere(monkeypatch, tmp_path):
+    root = Path(doctor.__file__).resolve().parents[1]
+    for place in (root, root / "book" / "general", tmp_path):
+        monkeypatch.chdir(place)
+        told = {check.what: check for check in doctor.examine()}
+        assert told["chapters"].found == f"in {root / 'book'}"
+
+
+def test_a_folder_without_chapters_is_a_note_that_says_where_to_go(tmp_path):
+    told = {check.what: check for check in doctor.examine(tmp_path)}
+    assert not told["chapters"].failed
+    assert told["chapters"].found == f"none in {tmp_path}; diagnostics run without them"
+    assert told["chapters"].mend.startswith("cd into the clone")
+    assert "Redis" not in told, "whoever has no tests needs nothing for them"
+
+
+def test_it_runs_with_the_standard_library_alone():
+    """As in a fresh Python: one failure, and the commands that mend it."""
+    root = Path(doctor.__file__).resolve().parents[1]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(root)!r}); from toolkit.__main__ import main; sys.exit(main(['doctor']))",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=root,
+    )
+    assert done.returncode == 1
+    assert not done.stderr
+    assert re.findall(r"^FAILED (.*?):", done.stdout, re.M) == [doctor.PACKAGE]
+    assert "Jupyter kernel" not in done.stdout
 
 
 def test_packaging_is_missing(monkeypatch):
@@ -133,9 +214,10 @@ def test_no_kernel_of_this_python(monkeypatch, tmp_path, specs, found):
     assert check.mend == f"{sys.executable} -m ipykernel install --sys-prefix --name python3"
 
 
-def test_a_widget_s_package_is_missing(monkeypatch):
+def test_a_widget_s_package_is_missing_and_told_once(monkeypatch):
     versions(monkeypatch, anywidget=None)
-    assert failures()["widgets"].found == "anywidget is missing"
+    (check,) = failures().values()
+    assert (check.what, check.found) == ("anywidget", "is missing, >=0.9 is needed")
 
 
 def test_jupyterlab_does_not_find_a_widget_s_script(monkeypatch):
@@ -155,6 +237,43 @@ def test_too_little_memory(monkeypatch):
 def test_a_full_disk(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0.1e9))
     assert failures()["disk"].mend.startswith("free space on the disk of ")
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "JUPYTER_RUNTIME_DIR", "TOOLKIT_CACHE"])
+def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path, variable):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    real = doctor.tempfile.TemporaryFile
+
+    def file(*rest, dir, **options):
+        if Path(dir) == locked:
+            raise PermissionError(13, "Permission denied")
+        return real(*rest, dir=dir, **options)
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", file)
+    monkeypatch.setenv(variable, str(locked / "made" / "later"))
+    monkeypatch.setattr(doctor.tempfile, "tempdir", os.environ.get("TMPDIR"))
+    (check,) = failures().values()
+    assert check.found == f"{locked / 'made' / 'later'} can't be written: Permission denied"
+    assert check.mend == f"set the environment variable {variable} to a folder that you may write"
+
+
+def test_memory_that_holds_files_counts_as_free(monkeypatch, tmp_path):
+    """A container of 4 GB, 3.5 GB in use, 3 GB of it files that were read."""
+    real = Path
+    for name, text in {
+        "memory.max": "4000000000\n",
+        "memory.current": "3500000000\n",
+        "memory.stat": "anon 500000000\nactive_file 0\ninactive_file 3000000000\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "meminfo").write_text("MemTotal: 9000000 kB\nMemAvailable: 8000000 kB\n")
+    places = {"/sys/fs/cgroup": tmp_path, "/proc/meminfo": tmp_path / "meminfo"}
+    monkeypatch.setattr(doctor, "Path", lambda place: places.get(place, real(place)))
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert FREE_MEMORY() == 3.5
+    (tmp_path / "memory.max").write_text("max\n")
+    assert FREE_MEMORY() == 8_000_000 * 1024 / 1e9
 
 
 def test_without_chromium_and_redis_the_chapters_run(monkeypatch):

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from toolkit import __version__
 
 __all__ = ["Check", "examine", "report"]
 
 PACKAGE = "improving-ml-toolkit"
 PYTHON = (3, 11)
+WHEEL = "improving_ml_toolkit-*.whl"
 # A chapter's kernel takes up to 1 GB, JupyterLab and a browser another.
 MEMORY_GB, DISK_GB = 2.0, 2.0
 # What `import` calls a package whose name differs.
@@ -48,7 +53,8 @@ class Check:
     failed : bool
         Whether the chapters can't run like this.
     mend : str
-        The command that mends it, or what to do; empty where there's nothing to mend.
+        The command that mends it, or what to do; several stand on lines of their own, and none where
+        there's nothing to mend.
     """
 
     what: str
@@ -63,7 +69,8 @@ def examine(folder: Path | None = None) -> list[Check]:
     Parameters
     ----------
     folder : Path, optional
-        Where the chapters are; the present folder where not given.
+        Where the chapters and their lock are; where not given, the present folder, the next above it
+        that holds them, or the clone that this module is of.
 
     Returns
     -------
@@ -75,24 +82,35 @@ def examine(folder: Path | None = None) -> list[Check]:
     >>> examine()[0].what
     'Python'
     """
-    folder = folder or Path()
-    groups: tuple[Callable[[Path], Iterator[Check]], ...] = (
-        _python,
-        _packages,
-        _kernel,
-        _widgets,
-        _memory,
-        _disk,
-        _optional,
-    )
-    found = []
-    for group in groups:
+    folder = folder or _home(Path())
+    environment: tuple[Callable[[Path], Iterator[Check]], ...] = (_python, _packages, _kernel, _widgets)
+    computer = (_memory, _disk, _writable, _chapters, _optional)
+    found: list[Check] = []
+    for group in (*environment, *computer):
+        # A new environment mends whatever else is amiss in one of another Python, or without the package.
+        if group in environment and any(
+            check.failed and check.what in ("Python", PACKAGE) for check in found
+        ):
+            continue
         try:
             found += list(group(folder))
         except Exception as error:  # a broken installation raises anything, and the others must still be told
             what = group.__name__.lstrip("_")
             found.append(Check(what, f"{type(error).__name__}: {error}", True, install(folder)))
     return found
+
+
+def _home(folder: Path) -> Path:
+    clone = Path(__file__).resolve().parents[1]
+    places = [folder.resolve(), *folder.resolve().parents, clone]
+    return next(filter(_is_ours, places), folder)
+
+
+def _is_ours(place: Path) -> bool:
+    """Whether a folder is a clone, or one of the two that `make workshop` makes."""
+    project = place / "pyproject.toml"
+    named = project.is_file() and f'name = "{PACKAGE}"' in project.read_text("utf-8", errors="replace")
+    return named or any(place.glob(WHEEL))
 
 
 def report(found: list[Check]) -> str:
@@ -109,15 +127,14 @@ def report(found: list[Check]) -> str:
     for check in found:
         mark = "FAILED" if check.failed else "note  " if check.mend else "ok    "
         lines.append(f"{mark} {check.what}: {check.found}")
-        if check.mend:
-            lines.append(f"       mend: {check.mend}")
+        lines += [f"       mend: {command}" for command in check.mend.splitlines()]
     failures = sum(check.failed for check in found)
     lines.append(f"{failures} to mend, from the top." if failures else "The chapters can run here.")
     return "\n".join(lines)
 
 
 def install(folder: Path, *packages: str) -> str:
-    """The command that installs packages: the lock where the folder has it, else by name.
+    """The command that installs packages: the lock where the folder is ours and has it, else by name.
 
     Examples
     --------
@@ -125,9 +142,28 @@ def install(folder: Path, *packages: str) -> str:
     True
     """
     pip = f"{_quoted(sys.executable or 'python3')} -m pip install"
-    if (folder / "requirements.txt").exists():
+    # Another project's requirements are none of ours.
+    if _is_ours(folder) and (folder / "requirements.txt").exists():
         return f"{pip} --require-hashes -r {_quoted(str(folder / 'requirements.txt'))}"
     return f"{pip} " + " ".join(f'"{each}"' for each in packages or (PACKAGE,))
+
+
+def _new_environment(folder: Path) -> str:
+    """The commands that make an environment of its own beside the chapters, one a line."""
+    windows = os.name == "nt"
+    make = f"{'py -3.12' if windows else 'python3.12'} -m venv .venv"
+    if sys.version_info[:2] >= PYTHON:
+        make = f"{_quoted(sys.executable or 'python3')} -m venv .venv"
+    python = ".venv\\Scripts\\python" if windows else ".venv/bin/python"
+    commands = [] if folder.resolve() == Path().resolve() else [f"cd {_quoted(str(folder.resolve()))}"]
+    if not (folder / ".venv").exists() or sys.version_info[:2] < PYTHON:
+        commands += [make]
+    if (folder / "requirements.txt").exists():
+        commands += [f"{python} -m pip install --require-hashes -r requirements.txt"]
+    wheel = next(folder.glob(WHEEL), None)
+    itself = wheel.name if wheel else "--no-build-isolation --editable ."
+    commands += [f"{python} -m pip install --no-deps {itself}", f"{python} -m toolkit doctor"]
+    return "\n".join(commands)
 
 
 def _quoted(path: str) -> str:
@@ -138,20 +174,24 @@ def _python(folder: Path) -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
     wanted = ".".join(map(str, PYTHON))
     failed = sys.version_info[:2] < PYTHON
-    again = "python3.12 -m venv .venv && .venv/bin/" + install(folder).removeprefix(
-        _quoted(sys.executable) + " -m "
-    ).replace("pip", "python -m pip", 1)
-    yield Check("Python", f"{version}, {wanted} or later is needed", failed, again if failed else "")
+    mend = (
+        f"install Python {wanted} or later from python.org, then\n{_new_environment(folder)}"
+        if failed
+        else ""
+    )
+    yield Check("Python", f"{version}, {wanted} or later is needed", failed, mend)
 
 
 def _packages(folder: Path) -> Iterator[Check]:
     try:
         required = importlib.metadata.requires(PACKAGE) or []
+        installed = importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
-        here = f"{_quoted(sys.executable)} -m pip install --no-deps --no-build-isolation --editable ."
-        wheel = next(folder.glob("*.whl"), None)
-        mend = f"{_quoted(sys.executable)} -m pip install --no-deps {wheel}" if wheel else here
-        yield Check(PACKAGE, "isn't installed in this Python", True, mend)
+        yield Check(PACKAGE, f"isn't installed in {sys.executable}", True, _new_environment(folder))
+        return
+    if installed != __version__:
+        found = f"{installed} is installed, {__version__} is in {Path(__file__).parent}"
+        yield Check(PACKAGE, found, True, _new_environment(folder))
         return
     try:
         from packaging.requirements import Requirement
@@ -192,7 +232,7 @@ def _packages(folder: Path) -> Iterator[Check]:
 def _lock(folder: Path) -> dict[str, str]:
     """The exact versions of the lock, where the folder has one."""
     path = folder / "requirements.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if _is_ours(folder) and path.exists() else []
     pairs = [line.split(";")[0].rstrip(" \\").split("==") for line in lines if "==" in line.split("#")[0]]
     found: dict[str, list[str]] = {}
     for name, version in pairs:
@@ -230,15 +270,12 @@ def _same(one: str, other: str) -> bool:
 
 
 def _widgets(folder: Path) -> Iterator[Check]:
-    import_names = ("anywidget", "ipywidgets", "jupyterlab")
-    versions = {}
-    for name in import_names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            yield Check("widgets", f"{name} is missing", True, install(folder, name))
-    if len(versions) < len(import_names):
-        return
+    try:
+        versions = {
+            name: importlib.metadata.version(name) for name in ("anywidget", "ipywidgets", "jupyterlab")
+        }
+    except importlib.metadata.PackageNotFoundError:
+        return  # told among the packages
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     for part, package in {
         "anywidget": "anywidget",
@@ -270,19 +307,27 @@ def _memory(folder: Path) -> Iterator[Check]:
 def _free_memory() -> float | None:
     """Free memory in GB, a container's limit counted; None where neither psutil nor the system tells."""
     free = None
+    table = Path("/proc/meminfo")
     try:
         import psutil
 
         free = psutil.virtual_memory().available / 1e9
     except ImportError:
-        if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    limit, used = (
-        Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current")
-    )  # of the container that we're in
+        if table.exists():
+            free = int(_entry(table, "MemAvailable:")) * 1024 / 1e9
+    group = Path("/sys/fs/cgroup")  # of the container that we're in
+    limit, used = group / "memory.max", group / "memory.current"
     if free is not None and limit.exists() and used.exists() and limit.read_text().strip() != "max":
-        free = min(free, (int(limit.read_text()) - int(used.read_text())) / 1e9)
+        # What was read from files is given back when it's needed.
+        kept = int(used.read_text()) - int(_entry(group / "memory.stat", "inactive_file"))
+        free = min(free, (int(limit.read_text()) - kept) / 1e9)
     return free
+
+
+def _entry(table: Path, name: str) -> str:
+    """A line's number in one of the system's tables; 0 where it's missing."""
+    lines = table.read_text().splitlines() if table.exists() else []
+    return next((line.split()[1] for line in lines if line.split()[:1] == [name]), "0")
 
 
 def _disk(folder: Path) -> Iterator[Check]:
@@ -292,18 +337,55 @@ def _disk(folder: Path) -> Iterator[Check]:
     yield Check("disk", f"{free:.1f} GB free, {DISK_GB:g} GB are needed", failed, mend if failed else "")
 
 
+def _writable(folder: Path) -> Iterator[Check]:
+    places = {"TMPDIR": tempfile.gettempdir()}
+    if importlib.util.find_spec("jupyter_core"):
+        from jupyter_core.paths import jupyter_runtime_dir
+
+        places["JUPYTER_RUNTIME_DIR"] = jupyter_runtime_dir()
+    if os.environ.get("TOOLKIT_CACHE"):
+        places["TOOLKIT_CACHE"] = os.environ["TOOLKIT_CACHE"]
+    for variable, place in places.items():
+        error = _refusal(Path(place))
+        if error:
+            mend = f"set the environment variable {variable} to a folder that you may write"
+            yield Check("folders", f"{place} can't be written: {error}", True, mend)
+            return
+    yield Check("folders", "those of Jupyter and of the system can be written")
+
+
+def _refusal(place: Path) -> str:
+    """Why nothing can be written into a folder, or into the one in which it would be made; or nothing."""
+    there = next(each for each in (place.absolute(), *place.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def _chapters(folder: Path) -> Iterator[Check]:
+    places = (folder / "book", folder)
+    place = next((each for each in places if (each / "intro.ipynb").exists()), None)
+    if place:
+        yield Check("chapters", f"in {place.resolve()}")
+    else:
+        mend = "cd into the clone, or into the folder that you were given, and ask again"
+        yield Check("chapters", f"none in {folder.resolve()}; diagnostics run without them", False, mend)
+
+
 def _optional(folder: Path) -> Iterator[Check]:
-    """What only tests and one store need: a note, never a failure."""
+    """What only tests and one store need: a note, never a failure, and only where the tests are."""
+    if not (folder / "tests").exists():
+        return
     names = ("chromium", "chromium-browser", "google-chrome")
-    has_apt = platform.system() == "Linux"
+    commands = {"Linux": "sudo apt-get install", "Darwin": "brew install"}
     for what, programs, why, package in (
         ("Chromium", names, "tests of the built site need it", "chromium"),
         ("Redis", ("redis-server",), "tests of the Redis store need it", "redis-server"),
     ):
         found = next(filter(None, map(shutil.which, programs)), None)
-        mend = (
-            f"sudo apt-get install {package}"
-            if has_apt
-            else f"brew install {package.removesuffix('-server')}"
-        )
+        mend = f"{commands.get(platform.system(), 'install')} {package}"
+        if platform.system() == "Darwin":
+            mend = mend.removesuffix("-server")
         yield Check(what, found or f"not found; only {why}", False, "" if found else mend)

@@ -1,5 +1,6 @@
 """Student notebooks have no answer and still run; instructors' have all of them; both bring what they need."""
 
+import ast
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ from toolkit import exercises
 from toolkit.publish import workshop
 from toolkit.publish.anatomy import book
 from toolkit.publish.execution import execute
+from toolkit.publish.teaching import answered, mistakes, prompts
 
 CHAPTERS = book(ROOT)
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
@@ -50,14 +52,64 @@ def test_no_answer_and_no_solution_is_left_to_students(chapter):
     assert "{cite" not in words(made, "markdown")
 
 
+@each_chapter
+def test_no_code_of_a_student_s_computes_a_solution_s_number(chapter):
+    """A number that only a solution quotes would be printed under the cell that glues it."""
+    made = workshop.student(source(chapter), chapter)
+    told = words(made, "code")
+    for name in workshop.of_solutions(source(chapter)):
+        assert not re.search(rf"\b{name}=", told), name
+    for cell in made.cells:
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+            assert cell.source
+
+
+@each_chapter
+def test_no_answer_is_glued_into_a_student_s_prose_as_such(chapter):
+    """To all the digits that an exercise asks for; a number of few digits may be there by chance."""
+    made = workshop.student(source(chapter), chapter)
+    told = words(made, "markdown")
+    for name in chapter.exercises:
+        number = re.search(r"\*\*(.*?)\*\*", answered(name)).group(1)
+        if len(re.sub(r"[^1-9]", "", number)) > 2 and number not in exercises._find(name).question:
+            assert not re.search(rf"(?<![\d.,]){re.escape(number)}(?![\d,]|\.\d)", told), (name, number)
+
+
+def test_of_solutions_are_the_numbers_that_stand_nowhere_else(tmp_path):
+    text = "{glue:text}`seen` and {glue:text}`both`.\n\n<details><summary>Solution</summary>\n\n{glue:text}`only` not {glue:text}`both`\n\n</details>\n\n<details><summary>Answer</summary>\n\n{glue:text}`voted`\n\n</details>"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    assert workshop.of_solutions(notebook) == {"only"}
+
+
+@pytest.mark.parametrize(
+    ("code", "left"),
+    [
+        ("glue(\n    seen=f'{x:.1f}',\n    only='2',\n)\nx", "glue(\n    seen=f'{x:.1f}',\n)\nx"),
+        ("x = 1\nglue(only=f'{x}')", "x = 1"),
+        ("glue(only='1')", ""),
+        ("other(only='1')", "other(only='1')"),
+        ("glue(seen='1', **more)", "glue(seen='1', **more)"),
+        ("glue(only='1', **more)", "glue(\n    **more,\n)"),
+        ("glue(a='1')\ny = 2\nglue(only='2', b='3')", "glue(a='1')\ny = 2\nglue(\n    b='3',\n)"),
+    ],
+)
+def test_code_without_a_glued_number(code, left):
+    assert workshop.without_glued(code, {"only"}) == left
+
+
 def test_an_instructor_s_notebook_has_every_answer_mistake_and_minute():
     chapter = next(each for each in CHAPTERS if each.stem == "sensor_noise")
-    told = words(workshop.instructor(source(chapter), chapter), "markdown")
+    asked = prompts(ROOT)["sensor_noise"]
+    told = words(workshop.instructor(source(chapter), chapter, asked=asked), "markdown")
+    for question in asked:
+        assert question in told
     for folded in (*chapter.solutions, chapter.prediction[1]):
         assert chapter.filled(folded) in told
     for name in chapter.exercises:
         exercise = exercises._find(name)
-        assert f"{exercise.expected():.6g}, within" in told
+        assert answered(name) in told
+        assert mistakes(name) in told
         for _, _, hint in exercise.wrong_answers():
             assert hint in told
     for title, minutes in chapter.section_minutes().items():
@@ -66,7 +118,9 @@ def test_an_instructor_s_notebook_has_every_answer_mistake_and_minute():
 
 @each_chapter
 def test_both_keep_the_code_that_is_left_in_order(chapter):
-    code = [cell.source for cell in source(chapter).cells if cell.cell_type == "code"]
+    told = workshop.of_solutions(source(chapter))
+    cells = [cell.source for cell in source(chapter).cells if cell.cell_type == "code"]
+    code = [workshop.without_glued(each, told) for each in cells]
     left = [
         cell.source for cell in workshop.student(source(chapter), chapter).cells if cell.cell_type == "code"
     ]

@@ -97,7 +97,7 @@ class Feedback:
     __repr__ = __str__
 
 
-OTHER_HINT = "Work it through once more; the solution below is folded."
+OTHER_HINT = "None of the typical mistakes gives this number. Work it through once more."
 UNANSWERED = "Replace the three dots by your answer and run the cell again."
 
 

@@ -9,17 +9,17 @@ from toolkit.features.storage import expected_misses, learned_default, miss_auc,
 
 EXERCISES = {
     "equivalent": Exercise(
-        "A feature separates good from bad by 1.5 standard deviations. In 5% of the rows it is missing, at random, "
+        "A feature separates good from bad by 1.5 standard deviations. In 10% of the rows it is missing, at random, "
         "and the default that stands in lies beyond all its values. Which share of missing rows would cost as much "
         "AUC with a neutral default? Three decimals.",
-        lambda: neutral_equivalent(1.5, 0.05),
+        lambda: neutral_equivalent(1.5, 0.1),
         0.0006,
-        "More than three times as many: the place of the default costs more than the misses.",
+        "Three times as many: the place of the default costs more than the misses.",
         (
-            Hint(0.05, "That share costs less with a neutral default, which lies between the classes."),
-            Hint(0.2, "At 20% a neutral default costs a little more than this."),
+            Hint(0.1, "That share costs less with a neutral default, which lies between the classes."),
+            Hint(lambda: neutral_equivalent(1.5, 0.05), "That is for 5%, as above."),
             Hint(
-                lambda: miss_auc(1.5, 0.05, default="extreme"),
+                lambda: miss_auc(1.5, 0.1, default="extreme"),
                 "That is the AUC that is left. Which share of misses leaves as much with a neutral default?",
             ),
         ),

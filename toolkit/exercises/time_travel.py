@@ -45,15 +45,16 @@ EXERCISES = {
         ),
     ),
     "fewest": Exercise(
-        "One event in ten is good. How many other events must stand behind the sum at least, for the own label to "
+        "One event in twenty is good. How many other events must stand behind the sum at least, for the own label to "
         "add less than 0.01 to an AUC of one half?",
-        lambda: fewest_events(0.01, 0.1),
-        5.0,
+        lambda: fewest_events(0.01, 0.05),
+        10.0,
         "The excess falls as 1 / (2 sqrt(pi n p (1 - p))), with the root of n: a tenth of the leak takes a hundred times the "
         "traffic.",
         (
             Hint(lambda: fewest_events(0.01, 0.5), "That is for events that are good half of the time.", 5.0),
-            Hint(lambda: fewest_events(0.1, 0.1), "That is for an excess of 0.1.", 5.0),
+            Hint(lambda: fewest_events(0.1, 0.05), "That is for an excess of 0.1.", 5.0),
+            Hint(lambda: fewest_events(0.01, 0.1), "That is for one event in ten, as above.", 10.0),
         ),
     ),
     "four_values": Exercise(

@@ -1,24 +1,31 @@
 """What does a teacher need of each chapter: minutes, questions to vote on, mistakes, answers, a route?
 
-Everything but the routes is read from the chapters and their exercises; a route names what of which
-chapter it takes, and its minutes are summed here.
+Minutes, votes, mistakes and answers are read from the chapters and their exercises. Teachers' pages add
+questions to discuss and routes; a route names what of which chapter it takes, and is timed here.
 """
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from toolkit import exercises
 from toolkit.publish.anatomy import Chapter
 from toolkit.publish.generated import Generated
 
-# How long the routes are, in minutes; two days are of six hours each.
-ROUTES = {"60 minutes": 60, "90 minutes": 90, "180 minutes": 180, "two days": 720}
+# How long routes are, in minutes; two days are of six hours each.
+LENGTHS = {"60 minutes": 60, "90 minutes": 90, "180 minutes": 180, "two days": 720}
 # A route leaves at most this share of its time to what nobody foresees.
 SPARE = 0.1
+# What a chapter's opening takes in a class beyond reading it: writing an answer down, counting hands.
+VOTE = 3
+# How long a class sits without a break.
+SITTING = 90
+_PROMPTS = re.compile(r"^```\{guide\} \w+\n(.*?)^```", re.M | re.S)
 _LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)")
 
 
@@ -44,8 +51,8 @@ def folded(summary: str, markdown: str) -> str:
     return f"<details><summary>{summary}</summary>\n\n{markdown}\n\n</details>"
 
 
-def guide(chapter: Chapter, page: str) -> str:
-    """A chapter's part of the guide, for the page on which it stands."""
+def guide(chapter: Chapter, page: str, asked: Sequence[str] = ()) -> str:
+    """A chapter's part of the guide, for the page on which it stands; with what that page asks of it."""
     question, answer = chapter.prediction
     here = [
         f"## {chapter.title}",
@@ -62,12 +69,12 @@ def guide(chapter: Chapter, page: str) -> str:
         parts.append(f"**Ask before you move a control.**\n\n{asked}")
     if chapter.exercises:
         parts.append(
-            "**Exercises, and what people get wrong.** Each mistake is one that the page recognises; this is its hint."
+            "**Exercises, and what people get wrong.** Each number is an answer that the page recognises, with the hint that it gives."
         )
         parts += [
             moved(chapter.filled(text), chapter.docname, page) for text in exercise_notes(chapter).values()
         ]
-    talk = discussion(chapter)
+    talk = discussion(chapter, asked)
     if talk:
         listed = "\n".join(f"- {moved(chapter.filled(text), chapter.docname, page)}" for text in talk)
         parts.append(f"**Discuss.**\n\n{listed}")
@@ -90,20 +97,62 @@ def exercise_notes(chapter: Chapter) -> dict[str, str]:
     notes = {}
     for name, solution in zip(chapter.exercises, chapter.solutions, strict=True):
         exercise = exercises._find(name)
-        mistakes = "\n".join(
-            f"- {hint.text}" if callable(hint.value) else f"- Who says {hint.value:.4g}: {hint.text}"
-            for hint in exercise.hints
-        )
-        answer = folded("Answer", f"{solution}\n\n{exercise.explanation}")
-        notes[name] = "\n\n".join(
-            part for part in (f"`{name}`: {exercise.question}", mistakes, answer) if part
-        )
+        answer = folded("Answer", f"{answered(name)}\n\n{solution}\n\n{exercise.explanation}")
+        notes[name] = f"`{name}`: {exercise.question}\n\n{mistakes(name)}\n\n{answer}"
     return notes
 
 
-def discussion(chapter: Chapter) -> list[str]:
-    """Prompts: what its diagnostics can't tell, what the remedy costs, and the list for Monday."""
-    found = []
+def answered(name: str) -> str:
+    """An exercise's answer as a number, and how near is near enough.
+
+    Examples
+    --------
+    >>> answered("multiple_comparisons/pocock")
+    '**2.413**, within 0.006.'
+    """
+    exercise = exercises._find(name)
+    return f"**{_plain(exercise.expected(), exercise.tolerance)}**, within {exercise.tolerance:g}."
+
+
+def mistakes(name: str) -> str:
+    """An exercise's typical wrong answers as a list, each with the hint that `check` gives."""
+    told: dict[str, list[str]] = {}
+    for value, tolerance, text in exercises._find(name).wrong_answers():
+        told.setdefault(text, []).append(_plain(value, tolerance))
+    return "\n".join(f"- **{' or '.join(values)}:** {text}" for text, values in told.items())
+
+
+def _plain(value: float, tolerance: float) -> str:
+    """A number to the digits that its tolerance tells apart, without an exponent."""
+    digits = max(0, -math.floor(math.log10(tolerance)))
+    # Digits that stand for something each, as of an answer in code, are no amount.
+    text = f"{value:.0f}" if abs(value) >= 1e7 else f"{value:,.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("-0", "") else text.replace("-", "\N{MINUS SIGN}")
+
+
+def prompts(root: Path) -> dict[str, list[str]]:
+    """What the guide's pages ask of each chapter: in the directive `guide`, lines `chapter: question`.
+
+    Raises
+    ------
+    ValueError
+        If a line has another form.
+    """
+    found: dict[str, list[str]] = {}
+    for page in sorted((root / "book" / "teaching" / "guide").glob("*.md")):
+        for content in _PROMPTS.findall(page.read_text(encoding="utf-8")):
+            for line in filter(None, map(str.strip, content.splitlines())):
+                stem, _, question = line.partition(": ")
+                if not question or " " in stem:
+                    raise ValueError(f"{page.name}: got {line!r}; it must be 'chapter: question'")
+                found.setdefault(stem, []).append(question)
+    return found
+
+
+def discussion(chapter: Chapter, asked: Sequence[str] = ()) -> list[str]:
+    """What to talk about: the guide's own questions, what its diagnostics can't tell, the list for Monday."""
+    found = list(asked)
     for section in chapter.sections:
         for text in section.prose:
             for paragraph in re.split(r"\n\s*\n", text):
@@ -111,9 +160,6 @@ def discussion(chapter: Chapter) -> list[str]:
                     found.append(
                         f"{paragraph} *Which of these could it be at your company, and who would know?*"
                     )
-    remedy = next((each for each in chapter.sections if each.title.startswith("The remedy")), None)
-    if remedy:
-        found.append("*The remedy has a price. Who pays it at your company, and who has the gain?*")
     monday = next((each for each in chapter.sections if each.title == "Monday morning"), None)
     first = re.search(r"^- (.*)$", "\n".join(monday.prose), re.M) if monday else None
     if first:
@@ -134,7 +180,10 @@ def overview(chapters: Sequence[Chapter]) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a route: what of which chapter (none for a break or a vote), and its minutes."""
+    """A step of a route: what of which chapter (none for a break or a talk), and its minutes.
+
+    A day of several begins with a step without minutes, its `what` that day's name.
+    """
 
     chapter: Chapter | None
     what: str
@@ -142,9 +191,10 @@ class Step:
 
 
 def steps(route: str, chapters: Mapping[str, Chapter]) -> list[Step]:
-    """The steps of a route, its lines `chapter: what` or `- what: minutes`.
+    """The steps of a route, its lines `chapter: what`, `- what: minutes`, or `# what` of a new day.
 
-    `what` is `all`, `read`, `exercises`, or headings and exercises parted by semicolons; `title` is the part under the chapter's title.
+    `what` is `all`, `read`, `exercises`, or headings and exercises parted by semicolons; `title` is the
+    part under the chapter's title. A chapter's opening has minutes for its vote besides.
 
     Raises
     ------
@@ -157,11 +207,15 @@ def steps(route: str, chapters: Mapping[str, Chapter]) -> list[Step]:
         if own:
             found.append(Step(None, own.group(1), int(own.group(2))))
             continue
+        if line.startswith("# "):
+            found.append(Step(None, line[2:], 0))
+            continue
         name, _, what = line.partition(": ")
         if name not in chapters or not what:
             raise ValueError(f"route: got {line!r}; it must be 'chapter: what' of a chapter of the book")
-        chapter = chapters[name]
-        found.append(Step(chapter, what, sum(_minutes(chapter, each.strip()) for each in what.split(";"))))
+        chapter, taken = chapters[name], [each.strip() for each in what.split(";")]
+        vote = VOTE if {"all", "read", "title"} & set(taken) else 0
+        found.append(Step(chapter, what, vote + sum(_minutes(chapter, each) for each in taken)))
     return found
 
 
@@ -182,39 +236,77 @@ def _minutes(chapter: Chapter, what: str) -> int:
     return known[what]
 
 
+def days(told: Sequence[Step]) -> list[list[Step]]:
+    """A route's steps by day; one list where it names no days."""
+    found: list[list[Step]] = []
+    for step in told:
+        if not found or not step.minutes:
+            found.append([])
+        found[-1].append(step)
+    return found
+
+
+def limit(name: str) -> int:
+    """How many minutes a route's name allows: "90 minutes", or "90 minutes, before a launch".
+
+    Raises
+    ------
+    ValueError
+        If it begins with none of the known lengths.
+    """
+    length = name.split(",")[0]
+    if length not in LENGTHS:
+        raise ValueError(f"route: got {name!r}; it must begin with one of {', '.join(LENGTHS)}")
+    return LENGTHS[length]
+
+
 def route_table(name: str, route: str, chapters: Sequence[Chapter]) -> str:
     """A route as a table with its minutes and their sum.
 
     Raises
     ------
     ValueError
-        If no route has that name, or the steps don't fill the time or overrun it.
+        If the name begins with no known length, the steps don't fill a day's time or overrun it, or a
+        class sits for too long without a break.
     """
-    if name not in ROUTES:
-        raise ValueError(f"route: got {name!r}; it must be one of {', '.join(ROUTES)}")
-    told = steps(route, {_short_name(each): each for each in chapters})
-    total, limit = sum(step.minutes for step in told), ROUTES[name]
-    if not (1 - SPARE) * limit <= total <= limit:
-        raise ValueError(
-            f"route: got {total} minutes for {name}; they must be from {(1 - SPARE) * limit:g} to {limit}"
-        )
-    rows, clock = [], 0
-    for step in told:
-        if step.chapter:
-            what = ", ".join(_named(step.chapter, step.what))
-            label = f"{{chapter}}`{step.chapter.docname}`: {what}"
-        else:
-            label = step.what
-        rows.append(f"{clock // 60}:{clock % 60:02} | {label} | {step.minutes}")
-        clock += step.minutes
-    rows.append(f"| | **Together** | **{total}** |")
+    most = limit(name)
+    told = days(steps(route, {_short_name(each): each for each in chapters}))
+    rows = []
+    for day in told:
+        total, of_day = sum(step.minutes for step in day), most / len(told)
+        if not (1 - SPARE) * of_day <= total <= of_day:
+            raise ValueError(
+                f"route: got {total} minutes for {name}; they must be from {(1 - SPARE) * of_day:g} to {of_day:g}"
+            )
+        clock = sat = 0
+        for step in day:
+            rows.append(f"{clock // 60}:{clock % 60:02} | {_label(step)} | {step.minutes or ''}")
+            clock += step.minutes
+            sat = 0 if _is_break(step) else sat + step.minutes
+            if sat > SITTING:
+                raise ValueError(
+                    f"route: got {sat} minutes without a break in {name}, up to {step.what!r}; they must be at most {SITTING}"
+                )
+        rows.append(f"{clock // 60}:{clock % 60:02} | **End** | **{total}**")
     return "\n".join(["from | what | minutes", "---: | --- | ---:", *rows])
 
 
+def _is_break(step: Step) -> bool:
+    return not step.chapter and step.what.split()[0] in ("Break", "Lunch")
+
+
+def _label(step: Step) -> str:
+    if not step.minutes:
+        return f"**{step.what}**"
+    if not step.chapter:
+        return step.what
+    return f"{{chapter}}`{step.chapter.docname}`: {', '.join(_named(step.chapter, step.what))}"
+
+
 _PARTS = {
-    "title": "its opening",
-    "all": "the chapter and its exercises",
-    "read": "the chapter",
+    "title": "its opening, with the vote",
+    "all": "the chapter with its vote and exercises",
+    "read": "the chapter with its vote",
     "exercises": "the exercises",
 }
 
@@ -242,15 +334,20 @@ class Overview(Generated):
 
 
 class Guide(Generated):
-    """Put the guide to the chapters of one part where it stands: its argument, such as `features`."""
+    """Put the guide to the chapters of one part where it stands: its argument, such as `features`.
+
+    Its content is what the page asks of the chapters, which `prompts` reads.
+    """
 
     required_arguments = 1
+    has_content = True
 
     def markdown(self) -> str:
         """A section for each chapter of the part."""
         mine = [each for each in self.chapters() if each.part == self.arguments[0]]
+        asked = prompts(Path(self.env.srcdir))
         return (
-            "\n\n".join(guide(each, self.env.docname) for each in mine)
+            "\n\n".join(guide(each, self.env.docname, asked.get(each.stem, ())) for each in mine)
             or "No chapter of this part stands yet."
         )
 
@@ -265,6 +362,6 @@ class Route(Generated):
     def markdown(self) -> str:
         """The route's table."""
         try:
-            return route_table(self.arguments[0], "\n".join(self.content), self.chapters())
+            return route_table(" ".join(self.arguments[0].split()), "\n".join(self.content), self.chapters())
         except ValueError as error:
             raise self.error(str(error)) from error

@@ -7,12 +7,13 @@ notebooks need to run.
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,19 @@ import nbformat
 from toolkit import exercises
 from toolkit.publish.anatomy import Chapter, book
 from toolkit.publish.notebooks import KERNEL, write
-from toolkit.publish.teaching import discussion, minutes_table
+from toolkit.publish.teaching import answered, discussion, minutes_table, mistakes, prompts
 
 _FOLDED = re.compile(r"<details>\s*<summary>([^<]*)</summary>\s*(.*?)\s*</details>", re.S)
 _CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
 _TO_A_PAGE = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\.md[^)]*\)")
+_GLUED = re.compile(r"\{glue:?[a-z]*\}`([^`:]+)[^`]*`")
 _CHECK = re.compile(r"\bcheck\(\s*[\"']([^\"']+)[\"']")
 # What stands in a student's notebook where the chapter folds an answer.
 _ROOM = "*Write your answer here before you go on.*"
 
 
 def student(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = str) -> Any:
-    """A chapter as a notebook without answers, solutions, and the cells that compute their numbers.
+    """A chapter as a notebook without answers, solutions, and the code that computes their numbers.
 
     Parameters
     ----------
@@ -54,13 +56,15 @@ def student(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = str
 
     made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
     at_exercises = False
+    told = of_solutions(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             names = _CHECK.findall(cell.source)
             _add_prose(made, _questions(names), chapter, cite)
+            source = without_glued(cell.source, told)
             # Among the exercises, any other cell computes a solution's numbers.
-            if names or not at_exercises:
-                made.cells.append(_code(cell))
+            if names or (source and not at_exercises):
+                made.cells.append(_code(cell, source))
             continue
         heading = re.findall(r"^## (.*)$", cell.source, re.M)
         at_exercises = heading[-1].startswith("Exercises") if heading else at_exercises
@@ -68,7 +72,52 @@ def student(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = str
     return _numbered(made)
 
 
-def instructor(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = str) -> Any:
+def of_solutions(notebook: Any) -> set[str]:
+    """The names of glued numbers that stand in folded solutions and nowhere else in a chapter."""
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    folded = [match for match in _FOLDED.finditer(prose) if match.group(1) == "Solution"]
+    inside = {name for match in folded for name in _GLUED.findall(match.group(2))}
+    for match in reversed(folded):
+        prose = prose[: match.start()] + prose[match.end() :]
+    return inside - set(_GLUED.findall(prose))
+
+
+def without_glued(source: str, names: set[str]) -> str:
+    """Code whose calls of `glue` leave some names out; a call that has no other is left out itself.
+
+    Examples
+    --------
+    >>> print(without_glued('glue(seen="1", answer=f"{2:.1f}", also="3")', {"answer"}))
+    glue(
+        seen="1",
+        also="3",
+    )
+    >>> without_glued('x = 2\\nglue(answer="2")', {"answer"})
+    'x = 2'
+    """
+    if not any(f"{name}=" in source for name in names):
+        return source
+    tree, cuts = ast.parse(source), []
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+            continue
+        call = node.value
+        if not (isinstance(call.func, ast.Name) and call.func.id == "glue"):
+            continue
+        kept = [each for each in call.keywords if each.arg not in names]
+        if len(kept) == len(call.keywords):
+            continue
+        left = "".join(f"    {ast.get_source_segment(source, each)},\n" for each in kept)
+        cuts.append((node.lineno, node.end_lineno or node.lineno, f"glue(\n{left})" if left else ""))
+    lines = source.splitlines()
+    for first, last, text in sorted(cuts, reverse=True):
+        lines[first - 1 : last] = [text] if text else []
+    return "\n".join(lines).strip()
+
+
+def instructor(
+    notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = str, asked: Sequence[str] = ()
+) -> Any:
     """A chapter as a notebook with answers and solutions open, minutes, typical mistakes, prompts.
 
     Parameters
@@ -79,6 +128,8 @@ def instructor(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = 
         The same, read.
     cite : callable
         What a citation's key reads like.
+    asked : sequence of str
+        What the guide asks of it.
 
     Returns
     -------
@@ -90,37 +141,30 @@ def instructor(notebook: Any, chapter: Chapter, *, cite: Callable[[str], str] = 
         if cell.cell_type == "code":
             names = _CHECK.findall(cell.source)
             _add_prose(made, _questions(names), chapter, cite)
-            made.cells.append(_code(cell))
+            made.cells.append(_code(cell, cell.source))
             for name in names:
-                _add_prose(made, mistakes(name, chapter), chapter, cite)
+                minutes = chapter.minutes_of_exercises()[name]
+                told = (
+                    f"**For the instructor** ({minutes} minutes): {answered(name)} What people say instead:"
+                )
+                _add_prose(made, f"{told}\n\n{mistakes(name)}", chapter, cite)
         else:
             opened = _FOLDED.sub(lambda match: f"**{match.group(1)}.** {match.group(2)}", cell.source)
             _add_prose(made, opened, chapter, cite)
-    prompts = "\n".join(f"- {text}" for text in discussion(chapter))
+    prompts = "\n".join(f"- {text}" for text in discussion(chapter, asked))
     notes = f"**For the instructor.**\n\n{minutes_table(chapter)}\n\n**To discuss**\n\n{prompts}"
     _add_prose(made, notes, chapter, cite)
     made.cells.insert(1, made.cells.pop())
     return _numbered(made)
 
 
-def mistakes(name: str, chapter: Chapter) -> str:
-    """An exercise's answer as a number, and its typical mistakes as `check` tells them."""
-    exercise = exercises._find(name)
-    minutes = chapter.minutes_of_exercises()[name]
-    told = [
-        f"**For the instructor** ({minutes} minutes): {exercise.expected():.6g}, within {exercise.tolerance:g}."
-    ]
-    told += [f"- {value:.6g}: {text}" for value, _, text in exercise.wrong_answers()]
-    return "\n".join([told[0], "", *told[1:]])
-
-
 def _questions(names: list[str]) -> str:
     return "\n\n".join(f"**Exercise.** {exercises._find(name).question}" for name in names)
 
 
-def _code(cell: Any) -> Any:
+def _code(cell: Any, source: str) -> Any:
     return nbformat.v4.new_code_cell(
-        cell.source, metadata={key: value for key, value in cell.metadata.items() if key == "tags"}
+        source, metadata={key: value for key, value in cell.metadata.items() if key == "tags"}
     )
 
 
@@ -158,25 +202,52 @@ def citations(path: Path) -> Callable[[str], str]:
 
 _README = """# {title}
 
-{chapters} notebooks. With Python 3.11 or later, in this folder:
+{chapters} notebooks; begin with [the first](intro.ipynb). {note}
+
+## Before the day
+
+With Python 3.11 to 3.14 (`python3 --version`), in this folder, with a network and 2 GB of disk:
 
 ```
 python3 -m venv .venv
 .venv/bin/python -m pip install --require-hashes -r requirements.txt
 .venv/bin/python -m pip install --no-deps {wheel}
 .venv/bin/python -m toolkit doctor
+```
+
+On Windows write `py` for `python3` and `.venv\\Scripts\\python` for `.venv/bin/python`, here and below. The last line says what is missing, if anything, and the command that mends it.
+
+## On the day
+
+```
 .venv/bin/python -m jupyterlab
 ```
 
-On Windows write `py` for `python3` and `.venv\\Scripts\\python` for `.venv/bin/python`. The third line says what is missing, if anything, and how to mend it. {note}
+Nothing needs a network any more. Run the cells from the top. At an exercise replace the three dots by a number and run the cell again.
+
+## Where the network is blocked
+
+Somebody with the same system and the same Python fetches the packages beforehand, and hands on the folder with its `wheels`:
+
+```
+python3 -m pip download --require-hashes -r requirements.txt -d wheels
+```
+
+Then everybody else writes, for the second line above:
+
+```
+.venv/bin/python -m pip install --no-index --find-links wheels --require-hashes -r requirements.txt
+```
+
+## The notebooks
 
 notebook | minutes | exercises
 --- | ---: | ---:
 {rows}
 """
 _NOTES = {
-    "student": "Answers and solutions aren't in these notebooks: `check` tells right from wrong, and answers typical mistakes with a hint.",
-    "instructor": "Answers and solutions are open here, with minutes, typical mistakes and prompts.",
+    "student": "Answers and solutions aren't in them: `check` tells right from wrong, and answers typical mistakes with a hint.",
+    "instructor": "Answers and solutions are open here, with minutes, typical mistakes and questions to discuss; keep this folder to yourself.",
 }
 
 
@@ -202,14 +273,19 @@ def write_workshop(root: Path, target: Path, *, wheel: bool = True) -> list[Path
     with tempfile.TemporaryDirectory() as folder:
         built = build_wheel(root, Path(folder)) if wheel else None
         written = []
-        for kind, made in {"student": student, "instructor": instructor}.items():
+        asked = prompts(root)
+        for kind in ("student", "instructor"):
             place = target / kind
             shutil.rmtree(place, ignore_errors=True)
             for chapter in chapters:
                 source = (root / chapter.docname).with_suffix(".ipynb")
                 path = place / source.relative_to(root / "book")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write(made(nbformat.read(source, as_version=4), chapter, cite=cite), path)
+                whole = nbformat.read(source, as_version=4)
+                if kind == "student":
+                    write(student(whole, chapter, cite=cite), path)
+                else:
+                    write(instructor(whole, chapter, cite=cite, asked=asked.get(chapter.stem, ())), path)
                 written.append(path)
             shutil.copyfile(root / "requirements.txt", place / "requirements.txt")
             if built:
