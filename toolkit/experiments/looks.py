@@ -81,6 +81,10 @@ def looks_by_day(
         told = sides["treatment"], sides["control"]
         se = math.sqrt(told[0].squared + told[1].squared)
         rows.append((day, len(by_user), told[0].value - told[1].value, se))
+    if not rows:
+        raise ValueError(
+            f"serving_log: got {len(events):,} rows of {experiment!r}'s users; on no day had each arm two users"
+        )
     return pd.DataFrame(rows, columns=["ts", "users", "estimate", "se"])
 
 
