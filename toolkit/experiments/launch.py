@@ -140,7 +140,10 @@ def _rows(log: Any, outcomes: Any, assignments: Any, cluster: str) -> pd.DataFra
     if lost:
         raise ValueError(f"assignments: got none for {lost:,} of {len(rows):,} rows of log; each needs one")
     rows["day"] = (rows["ts"] - rows["ts"].min().floor("D")).dt.days
-    return with_outcomes(rows, outcomes)
+    rows = with_outcomes(rows, outcomes)
+    if rows["y"].min() == rows["y"].max():
+        raise ValueError(f"y: got {rows['y'].iloc[0]} in every row; where nothing varies no lift can be told")
+    return rows
 
 
 def _one_test(
