@@ -214,7 +214,7 @@ def schema_of(frame: Any) -> dict[str, Any]:
         for column, kind in kinds.items():
             own = native[column].dtype if kind == nw.Unknown else None
             if isinstance(own, pd.DatetimeTZDtype):
-                kinds[column] = nw.Datetime(own.unit, str(own.tz))  # type: ignore[arg-type]
+                kinds[column] = nw.Datetime(own.unit, str(own.tz))
     return kinds
 
 
