@@ -1,7 +1,10 @@
 """A finding says what it found in one line, in text and in HTML, and refuses what can't be one."""
 
+import dataclasses
+import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -112,3 +115,9 @@ def test_a_chart_of_an_undefined_estimate_is_still_a_chart():
     skeleton, data = split(make(estimate=math.nan, ci=(-math.inf, math.inf)).chart().to_dict())
     assert data["d0"]["estimate"] == [None]
     compile_skeleton(skeleton, list(data))
+
+
+def test_numpy_s_numbers_are_kept_as_plain_ones():
+    finding = Finding(np.float64(1.0), (np.float64(0.5), np.float64(1.5)), "One.", n=3)
+    assert repr(finding.ci) == "(0.5, 1.5)"
+    assert json.loads(json.dumps(dataclasses.asdict(finding)))["estimate"] == 1.0

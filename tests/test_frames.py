@@ -1,13 +1,16 @@
 """A reader's table comes in the same from any library, or is refused by name, value and rule."""
 
+from decimal import Decimal
+
 import duckdb
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from toolkit.frames import read_columns, with_outcomes
+from toolkit.frames import read_columns, schema_of, with_outcomes
 
 TABLE = pd.DataFrame(
     {
@@ -116,7 +119,7 @@ def read(columns, **settings):
         (read({"x": [1, 2 + 1j]}, numbers=["x"]), "x: got complex128 in log; it must be numbers"),
         (
             lambda: read_columns(pd.DataFrame([[1, 2]], columns=["y", "y"]), "log", ["y"]),
-            "Expected unique column names",
+            "log: got a column's name twice; each must be there once",
         ),
     ],
 )
@@ -141,3 +144,36 @@ def test_each_impression_finds_its_own_outcome_and_none_is_dropped():
     with pytest.raises(ValueError, match=r"y: got 2\.5 in outcomes; a label is 0 or 1"):
         with_outcomes(rows, outcomes.assign(y=2.5))
     assert with_outcomes(rows, outcomes.assign(spend=2.5), value="spend", label=False)["spend"].sum() == 7.5
+
+
+def test_decimals_of_a_driver_are_numbers_and_no_categories():
+    read = read_columns(pd.DataFrame({"price": [Decimal("1.5"), None]}), "log", ["price"], missing=["price"])
+    assert read["price"].dtype == float
+    assert read["price"][0] == 1.5
+
+
+def test_times_and_texts_that_pandas_keeps_as_arrow_or_nullable_are_times_and_texts():
+    noon = pd.Series(pd.to_datetime(["2026-03-02 12:00", "2026-03-03 12:00"])).dt.tz_localize(
+        "America/New_York"
+    )
+    given = pd.DataFrame({"ts": noon, "plan": ["a", None]})
+    for made in (given.convert_dtypes(), given.convert_dtypes(dtype_backend="pyarrow")):
+        read = read_columns(made, "log", ["ts", "plan"], times=["ts"], missing=["plan"])
+        assert (read["ts"] == noon).all()
+        # A comparison with a missing text is false, not missing.
+        assert (read["plan"] != read["plan"].shift()).dtype == bool
+
+
+def test_keys_of_two_kinds_are_refused_by_name():
+    log = pd.DataFrame({"request_id": [1, 2], "item_id": 7})
+    outcomes = pd.DataFrame({"request_id": ["1", "2"], "item_id": 7, "y": 1})
+    with pytest.raises(
+        ValueError, match=r"request_id: got int64 in serving_log and .* in outcomes; it must be of"
+    ):
+        with_outcomes(log, outcomes)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Etc/GMT+5", "UTC", "Europe/Berlin"])
+def test_a_zone_is_known_whatever_its_name(zone):
+    ts = pd.Series(pd.to_datetime(["2026-03-02"])).dt.tz_localize(zone)
+    assert schema_of(nw.from_native(pd.DataFrame({"ts": ts})))["ts"].time_zone == zone

@@ -131,3 +131,9 @@ def test_the_dictionary_names_every_column_and_what_it_may_be():
 def test_bad_calls_are_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_times_of_new_york_fit_the_schema():
+    ts = pd.Timestamp("2026-03-02", tz="America/New_York")
+    users = pd.DataFrame({"experiment": "e", "user_id": [1], "arm": "control", "ts": pd.Series([ts])})
+    assert problems(users, "assignments").empty

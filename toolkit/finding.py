@@ -80,6 +80,9 @@ class Finding:
     cannot_tell: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        # NumPy's numbers would be told as such by repr, and refused by json.
+        object.__setattr__(self, "estimate", float(self.estimate))
+        object.__setattr__(self, "ci", (float(self.ci[0]), float(self.ci[1])))
         if not self.verdict.strip():
             raise ValueError("verdict: got an empty string; it must say in one sentence what to conclude")
         if self.ci[0] > self.ci[1]:

@@ -31,8 +31,8 @@ def read_columns(
     """A copy of the named columns as a pandas frame, refused where they aren't complete.
 
     Equal values give equal columns whichever library held them: plain NumPy numbers (missing ones are
-    nan), no categories, rows numbered from 0. Decimals and 128-bit integers, which DuckDB makes of
-    literals and of sums, become floats.
+    nan), no categories, rows numbered from 0. Decimals, as databases' drivers give them, and 128-bit
+    integers, which DuckDB makes of sums, become floats.
 
     Parameters
     ----------
@@ -68,11 +68,13 @@ def read_columns(
     """
     try:
         table = nw.from_native(frame)
+        have = table.collect_schema().names()
     except TypeError:
         raise ValueError(
             f"{name}: got {type(frame).__name__}; it must be a frame that Narwhals reads"
         ) from None
-    have = table.collect_schema().names()
+    except nw.exceptions.DuplicateError:
+        raise ValueError(f"{name}: got a column's name twice; each must be there once") from None
     absent = [column for column in columns if column not in have]
     if absent:
         raise ValueError(f"{name}: got columns {have}; it must have {', '.join(absent)}")
@@ -94,7 +96,8 @@ def read_columns(
             continue
         if not isinstance(result[column].dtype, pd.DatetimeTZDtype):
             raise ValueError(
-                f"{column}: got {result[column].dtype} in {name}; it must be times with their zone"
+                f"{column}: got {result[column].dtype} in {name}; it must be times with their zone "
+                "(pd.to_datetime with utc=True gives them; it takes times without a zone for UTC)"
             )
     for column in dict.fromkeys([*labels, *propensities, *numbers]):
         if column not in columns:
@@ -160,6 +163,7 @@ def with_outcomes(
         numbers=[value],
         optional=optional,
     )
+    joinable(rows, known, IMPRESSION, names=("serving_log", "outcomes"))
     joined = rows.merge(known, on=IMPRESSION, how="left", indicator="found")
     lost = int((joined.pop("found") == "left_only").sum())
     if lost:
@@ -167,15 +171,71 @@ def with_outcomes(
     return joined
 
 
+def joinable(left: pd.DataFrame, right: pd.DataFrame, keys: Sequence[str], *, names: tuple[str, str]) -> None:
+    """Refuse keys that are numbers in one frame and text in the other: none would find its like.
+
+    Parameters
+    ----------
+    left, right : DataFrame
+        As `read_columns` gives them.
+    keys : sequence of str
+        Columns of both.
+    names : pair of str
+        What errors call the frames.
+
+    Examples
+    --------
+    >>> joinable(pd.DataFrame({"user_id": [7]}), pd.DataFrame({"user_id": ["7"]}), ["user_id"], names=("a", "b"))
+    Traceback (most recent call last):
+    ValueError: user_id: got int64 in a and str in b; it must be of one kind in both
+    """
+    for key in keys:
+        kinds = [frame[key].dtype for frame in (left, right)]
+        if len({pd.api.types.is_numeric_dtype(kind) for kind in kinds}) > 1:
+            raise ValueError(
+                f"{key}: got {kinds[0]} in {names[0]} and {kinds[1]} in {names[1]}; it must be of one kind in both"
+            )
+
+
+def schema_of(frame: Any) -> dict[str, Any]:
+    """A Narwhals frame's kinds by column; times of pandas in a zone such as America/New_York among them.
+
+    Narwhals (2.29) reads the zone off the kind's name, and gives up at an underscore or a digit.
+
+    Examples
+    --------
+    >>> noon = pd.Series(pd.to_datetime(["2026-03-02 12:00"])).dt.tz_localize("America/New_York")
+    >>> schema_of(nw.from_native(noon.to_frame("ts")))["ts"].time_zone
+    'America/New_York'
+    """
+    kinds = dict(frame.collect_schema())
+    if frame.implementation.is_pandas():
+        native = frame.to_native()
+        for column, kind in kinds.items():
+            own = native[column].dtype if kind == nw.Unknown else None
+            if isinstance(own, pd.DatetimeTZDtype):
+                kinds[column] = nw.Datetime(own.unit, str(own.tz))
+    return kinds
+
+
 def _plain(values: pd.Series) -> pd.Series:
     """A column as NumPy has it, so that no diagnostic meets pd.NA or a category without rows."""
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         dtype = dtype.categories.dtype
+    zone = getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
+    if zone is not None:  # times that pandas keeps as Arrow does
+        return values.astype(pd.DatetimeTZDtype(dtype.pyarrow_dtype.unit, zone))
+    if (isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA) or _is_arrow_text(dtype):
+        return values.astype(object).where(values.notna(), np.nan).infer_objects()
     dtype = getattr(dtype, "numpy_dtype", dtype)
-    nullable_boolean = (
-        pd.api.types.is_object_dtype(dtype) and pd.api.types.infer_dtype(values, skipna=True) == "boolean"
-    )
-    if nullable_boolean or getattr(dtype, "kind", "O") in "biuf":
+    held = pd.api.types.infer_dtype(values, skipna=True) if pd.api.types.is_object_dtype(dtype) else ""
+    if held == "decimal":
+        return values.astype("float64")
+    if held == "boolean" or getattr(dtype, "kind", "O") in "biuf":
         return values.astype("float64" if values.isna().any() else dtype)
     return values.astype(dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
+
+
+def _is_arrow_text(dtype: Any) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) and dtype.type is str

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import narwhals as nw
 import pandas as pd
 
+from toolkit.frames import schema_of
+
 Kind = Literal["id", "number", "count", "label", "flag", "text", "time"]
 
 _KINDS: dict[Kind, str] = {
@@ -258,16 +260,16 @@ def problems(frame: Any, table: str | Table) -> pd.DataFrame:
     """
     schema = table if isinstance(table, Table) else _schema(table)
     lazy = _lazy(frame, schema.name)
-    types = lazy.collect_schema()
+    types = schema_of(lazy)
     found: list[tuple[str, str, int | None]] = []
     checks: dict[str, tuple[str, str, nw.Expr]] = {}
     whole = []
-    features = [name for name in types.names() if name.startswith("f_")] if schema.features else []
+    features = [name for name in types if name.startswith("f_")] if schema.features else []
     for column in (
         *schema.columns,
         *(Column(name, "number", "", may_be_missing="where it isn't used") for name in features),
     ):
-        if column.name not in types.names():
+        if column.name not in types:
             found.append((column.name, "it is missing", None))
             continue
         if not _is_kind(types[column.name], column.kind):

@@ -1,5 +1,7 @@
 """The launch by two shares: exact on exact curves, FooBar's launch, any frame, refusals."""
 
+import warnings
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -204,3 +206,12 @@ ALIKE = two_tests(shares=(0.2, 0.2))
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_outcomes_that_never_vary_are_refused_without_a_warning():
+    users = pd.DataFrame({"experiment": ["a", "b"] * 20, "user_id": range(40)})
+    log = pd.DataFrame({"request_id": range(80), "item_id": 1, "user_id": np.arange(80) % 40})
+    log["ts"] = pd.date_range("2026-03-02", periods=80, freq="h", tz="UTC")
+    log["arm"] = np.where(np.arange(80) // 2 % 2, "control", "treatment")
+    with warnings.catch_warnings(action="error"), pytest.raises(ValueError, match="y: got 1 in every row"):
+        launch_extrapolation(log, log[["request_id", "item_id"]].assign(y=1), users)

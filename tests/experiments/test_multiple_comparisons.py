@@ -400,3 +400,31 @@ UNITS = units(0, 0, 60)
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_units_of_one_day_count_together_whatever_their_order():
+    draw = np.random.default_rng(0)
+    units = pd.DataFrame({"y": draw.normal(size=900), "arm": draw.choice(["control", "treatment"], 900)})
+    units["ts"] = pd.Timestamp("2026-03-02").date()
+    units.loc[450:, "ts"] = pd.Timestamp("2026-03-03").date()
+    told, sorted_by_outcome = (sequential_ci(one, tau=0.1) for one in (units, units.sort_values("y")))
+    assert told.table["n"].tolist() == [450, 900]
+    assert told.p == pytest.approx(sorted_by_outcome.p)
+
+
+def test_looks_and_entries_refuse_what_isn_t_times_and_logs_without_a_comparison():
+    day = pd.Timestamp("2026-03-02", tz="UTC")
+    users = pd.DataFrame(
+        {"experiment": "e", "user_id": range(4), "arm": ["control", "treatment"] * 2, "ts": day}
+    )
+    log = pd.DataFrame({"request_id": range(4), "item_id": 1, "user_id": range(4), "ts": day})
+    outcomes = log[["request_id", "item_id"]].assign(y=1)
+    for ts in (day.date(), str(day)):
+        with pytest.raises(ValueError, match=r"ts: got .*; it must be times"):
+            looks_by_day(users.assign(ts=ts), log, outcomes, experiment="e")
+        with pytest.raises(ValueError, match=r"ts: got .*; it must be times"):
+            users_by_entry(users, log.assign(ts=ts), outcomes, experiment="e", window=pd.Timedelta("1D"))
+    with pytest.raises(ValueError, match=r"ts: got .* both must be times with their zone, or both without"):
+        looks_by_day(users, log.assign(ts=day.tz_localize(None)), outcomes, experiment="e")
+    with pytest.raises(ValueError, match="on no day had each arm two users"):
+        looks_by_day(users, log.head(2), outcomes, experiment="e")

@@ -144,3 +144,9 @@ LOOKS = looks_table(np.ones(3))
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("size", [30.0, 1e9])
+def test_an_estimate_far_beyond_any_bound_is_told_at_once(size):
+    days = pd.DataFrame({"ts": range(4), "estimate": size, "se": 1 / np.sqrt(np.arange(1, 5))})
+    assert 0 <= peeking_audit(days).p < 1e-80

@@ -1,5 +1,7 @@
 """The split's test: by hand, against SciPy and a published scorecard, its size and coverage, its refusals."""
 
+import warnings
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -170,3 +172,9 @@ def test_one_of_several_experiments_is_read():
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_rows_without_any_arm_are_refused_without_a_warning():
+    users = pd.DataFrame({"user_id": range(100), "arm": np.nan})
+    with warnings.catch_warnings(action="error"), pytest.raises(ValueError, match="assignments: got 0 users"):
+        srm(users, expected={"control": 0.5, "treatment": 0.5})

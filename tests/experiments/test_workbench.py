@@ -235,3 +235,11 @@ def test_tables_that_do_not_fit_are_refused(lazily):
         work(serving_log=small()["serving_log"].drop(columns="ts"))
     with pytest.raises(ValueError, match=r"assignments: got columns .*; it must have arm"):
         work(assignments=small()["assignments"].drop(columns="arm"))
+
+
+def test_times_of_new_york_are_times_with_their_zone():
+    day = pd.Timestamp("2026-03-02", tz="America/New_York")
+    users = pd.DataFrame({"experiment": "e", "user_id": [1, 2], "arm": ["control", "treatment"], "ts": day})
+    log = pd.DataFrame({"request_id": [1, 2], "item_id": 7, "user_id": [1, 2], "ts": day})
+    outcomes = log[["request_id", "item_id"]].assign(y=[1, 0])
+    assert by_user(users, log, outcomes, experiment="e")["y"].tolist() == [1, 0]

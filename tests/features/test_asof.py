@@ -338,3 +338,12 @@ def test_times_to_the_nanosecond_are_joined_from_frames_and_from_files_alike(tmp
     known.to_parquet(tmp_path / "history.parquet")
     joined = asof_join(tmp_path / "rows.parquet", tmp_path / "history.parquet").df()
     assert joined["f_x"].tolist() == asof_join(asked, known)["f_x"].tolist() == [2.0]
+
+
+def test_times_of_new_york_are_times_with_their_zone():
+    ts = pd.Series(pd.date_range("2026-03-02", periods=3, freq="h", tz="America/New_York"))
+    history = pd.DataFrame(
+        {"entity_id": 7, "feature": "x", "event_ts": ts, "available_ts": ts, "value": [1.0, 2, 3]}
+    )
+    joined = asof_join(pd.DataFrame({"item_id": 7, "ts": ts + pd.Timedelta("1min")}), history, features=["x"])
+    assert joined["f_x"].tolist() == [1, 2, 3]

@@ -201,3 +201,17 @@ GOOD = rows(np.arange(40) < 5, np.arange(40))
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_texts_are_no_default_and_one_served_row_is_no_evidence():
+    day = pd.Timestamp("2026-03-02", tz="UTC")
+    train = pd.DataFrame({"item_id": range(200), "ts": day, "f_rate": [0.0] * 4 + [1.0] * 196})
+    with pytest.raises(ValueError, match=r"f_rate: got .* in serving; no such value equals 0, a number"):
+        default_rate(train.assign(f_rate=train["f_rate"].astype(str)), train, feature="f_rate")
+    # 0 of 1 says nothing of a share of 2%: (1 - 0.02) of such rows are without a default.
+    told = default_rate(train.tail(1), train, feature="f_rate")
+    assert told.p == 1
+    assert told.ci[0] < 0 < told.ci[1]
+    # 0 of 196 against 2%: twice the chance of none, 2 * 0.98 ** 196, at least.
+    told = default_rate(train.tail(196).assign(item_id=range(1000, 1196)), train, feature="f_rate")
+    assert told.p >= 2 * 0.98**196 * (1 - 1e-9)

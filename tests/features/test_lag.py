@@ -127,3 +127,10 @@ def test_the_best_lag_weighs_rows():
 def test_bad_input_is_refused(change, settings, message):
     with pytest.raises(ValueError, match=message):
         read_history(history(7, [0], [1.0]).assign(**change), "rate", **settings)
+
+
+def test_features_named_by_numbers_are_told_in_the_refusal():
+    ts = pd.to_datetime(["2026-03-02"], utc=True)
+    history = pd.DataFrame({"entity_id": 7, "feature": [3], "event_ts": ts, "available_ts": ts, "value": 1.0})
+    with pytest.raises(ValueError, match="feature: got 'rate'; history has 3"):
+        read_history(history, "rate")

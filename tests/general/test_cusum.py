@@ -152,3 +152,9 @@ REFERENCE, CURRENT = metric(30, np.random.default_rng(0)), metric(5, np.random.d
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_reference_that_is_constant_but_for_rounding_is_refused():
+    days = pd.DataFrame({"ts": pd.date_range("2026-03-02", periods=30, tz="UTC"), "value": 0.1})
+    with pytest.raises(ValueError, match=r"value: got 0.1 for all of reference"):
+        cusum(days[:25], days[25:])

@@ -1,5 +1,7 @@
 """PSI and its null: closed forms, simulation, size with and without clusters, and what is refused."""
 
+from decimal import Decimal
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -194,3 +196,12 @@ def test_lists_are_refused_and_one_row_says_nothing():
         drift(lists, lists, cluster=None)
     one, other = pd.DataFrame({"x": [3.0]}), pd.DataFrame({"x": [4.0]})
     assert drift(one, other, cluster=None).p == 1
+
+
+def test_decimals_are_numbers_not_categories():
+    draw = np.random.default_rng(0)
+    before, after = (pd.DataFrame({"price": draw.normal(mean, 1, 400).round(4)}) for mean in (5, 6))
+    as_decimals = [frame.map(lambda value: Decimal(repr(value))) for frame in (before, after)]
+    assert drift(*as_decimals, cluster=None).estimate == pytest.approx(
+        drift(before, after, cluster=None).estimate
+    )

@@ -259,3 +259,15 @@ def test_the_bandwidth_is_half_of_mccrary_s_rule():
     finding = bunching(scored(values), threshold=0.0)
     assert finding.table["bandwidth"][0] == pytest.approx(np.mean(parts) / 2, rel=1e-6)
     assert finding.p > norm.sf(5)
+
+
+def test_equal_scores_and_a_threshold_beside_all_scores_are_refused():
+    # The standard deviation of 0.1, three times, isn't 0.
+    scored = pd.DataFrame({"user_id": range(300), "score": 0.1})
+    with pytest.raises(ValueError, match="score: got 300 rows, all equal"):
+        bunching(scored, threshold=1.0)
+    rows = scored.assign(score=np.linspace(0, 1, 300))
+    with pytest.raises(
+        ValueError, match="threshold: got 50; scores must lie on both sides, and go from 0 to 1"
+    ):
+        bunching(rows, threshold=50.0)

@@ -327,3 +327,13 @@ LOG, LABELS = explored_log(0, rows=400)
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_score_that_is_constant_but_for_rounding_is_refused():
+    n = 700
+    log = pd.DataFrame({"request_id": range(n), "item_id": np.arange(n) % 7, "user_id": np.arange(n) % 50})
+    log["ts"] = pd.date_range("2026-03-02", periods=n, freq="h", tz="UTC")
+    log["explored"], log["score"] = np.arange(n) % 3 == 0, 0.1
+    outcomes = log[["request_id", "item_id"]].assign(y=np.arange(n) % 2)
+    with pytest.raises(ValueError, match="score: got none that differ where the policy chose"):
+        explore_vs_exploit_gap(log, outcomes)

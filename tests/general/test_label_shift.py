@@ -1,5 +1,7 @@
 """Prevalence of unlabelled traffic: worked by hand, two methods against each other, coverage, and its failure."""
 
+import warnings
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -299,3 +301,16 @@ def test_flags_that_say_nothing_are_refused_with_the_condition_number():
     exact = pd.DataFrame({"user_id": range(8), "y": [0, 1] * 4, "yhat": [0, 0, 1, 1] * 2})
     with pytest.raises(ValueError, match="condition number inf"):
         label_shift(exact, TARGET, replicates=30)
+
+
+@pytest.mark.parametrize("frame", ["source", "target"])
+def test_rows_of_one_user_are_refused_before_any_draw(frame):
+    source = pd.DataFrame({"user_id": range(200), "y": [1] * 100 + [0] * 100})
+    source["yhat"] = [1] * 80 + [0] * 20 + [1] * 10 + [0] * 90
+    frames = {"source": source, "target": source.drop(columns="y")}
+    frames[frame] = frames[frame].assign(user_id=1)
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(ValueError, match="user_id: got one in all rows"),
+    ):
+        label_shift(frames["source"], frames["target"])

@@ -160,3 +160,23 @@ def test_any_frame_gives_the_same_answer(kind):
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_own_query_logs_are_read_or_refused_by_name():
+    days = pd.date_range("2026-03-02", periods=3, tz="UTC")
+    log = pd.DataFrame({"ts": days, "reader": ["a", "b", "c"], "table": "scores", "writes": None})
+    known = pd.DataFrame({"reader": ["a"], "table": ["scores"]})
+    told = lineage(log, known, changed="scores")
+    for ts in (days.date, days.astype(str)):
+        assert lineage(log.assign(ts=ts), known, changed="scores").verdict == told.verdict
+    with pytest.raises(ValueError, match=r"ts: got int64, .* in reads; it must be times"):
+        lineage(log.assign(ts=range(3)), known, changed="scores")
+    with pytest.raises(ValueError, match=r"reader: got .* in reads and int64 in declared"):
+        lineage(log, known.assign(reader=1), changed="scores")
+
+
+def test_a_verdict_names_ten_readers_and_counts_the_others():
+    log = pd.DataFrame({"reader": [f"r{i:02}" for i in range(12)], "table": "scores", "writes": None})
+    log["ts"] = pd.date_range("2026-03-02", periods=12, tz="UTC")
+    verdict = lineage(log, log[["reader", "table"]].head(1), changed="scores").verdict
+    assert "r01, r02, r03, r04, r05, r06, r07, r08, r09, r10 and 1 more" in verdict

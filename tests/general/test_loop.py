@@ -197,3 +197,11 @@ AUDIT = audit_sample(np.linspace(0, 0.5, 5), rows=200)
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_an_audit_whose_labels_are_the_reports_is_refused():
+    y = np.arange(300) % 3 == 0
+    audit = pd.DataFrame({"user_id": range(300), "y": y, "reported": y})
+    audit["ts"] = pd.date_range("2026-03-02", periods=300, freq="3h", tz="UTC")
+    with pytest.raises(ValueError, match="reported: got what y is in all 300 rows"):
+        reports_vs_prevalence(audit)

@@ -180,3 +180,20 @@ LOG = shadow(users=20)
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_scores_that_rank_nothing_give_no_alarm():
+    day = pd.Timestamp("2026-03-09 12:00", tz="UTC")
+    log = pd.DataFrame({"request_id": range(300), "item_id": 1, "user_id": range(300), "ts": day})
+    log["ts"] += pd.to_timedelta(np.arange(300) % 3, unit="D")
+    log["y"] = np.arange(300) % 5 == 0
+    both = pd.concat(
+        [log.assign(model_trained_at=log["ts"] - pd.Timedelta(days=age), score=age) for age in (0, 7)]
+    )
+    # Each snapshot's area is a half; a weighted mean of halves may be off by 1e-17, in every draw alike.
+    told = staleness_curve(both, replicates=50)
+    assert told.estimate == 0
+    assert told.ci == (0, 0)
+    assert "goes stale" not in told.verdict
+    with pytest.raises(ValueError, match="score: got 1 in every row; a constant ranks nothing"):
+        staleness_curve(both.assign(score=1))

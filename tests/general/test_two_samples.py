@@ -146,3 +146,10 @@ def test_sizes_of_ties_are_checked():
         ValueError, match=r"ties: got \[150.0\]; sizes are 1 at least, and add up to 100 at most"
     ):
         mann_whitney_se(40, 60, ties=[150])
+
+
+def test_a_handful_of_rows_has_no_area():
+    draw = np.random.default_rng(0)
+    many, few = (pd.DataFrame({"x": draw.normal(size=size)}) for size in (500, 12))
+    with pytest.raises(ValueError, match=r"reference: got . rows in the half that is judged; .* takes 10"):
+        two_sample_auc(few, many, cluster=None)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LinearRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, roc_auc_score
 
 from toolkit.shipping.fold_metrics import METRICS, read_rows
@@ -103,3 +103,9 @@ def test_what_it_cannot_read_is_refused(frame, settings, message):
     frame = frame.assign(late=frame["ts"] + 1, word="2026-03-02")
     with pytest.raises(ValueError, match=message):
         read_rows(frame, LinearRegression(), **settings)
+
+
+def test_labels_of_one_kind_are_refused_before_a_model_sees_them():
+    rows = pd.DataFrame({"ts": range(20), "x": range(20), "y": 0})
+    with pytest.raises(ValueError, match="y: got 0 in every row; AUC needs both labels"):
+        read_rows(rows, LogisticRegression(), features=["x"], metric="AUC")

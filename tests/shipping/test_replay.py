@@ -176,3 +176,11 @@ def test_a_live_run_earns_what_enumeration_says():
     assert STEPS * np.mean(runs) == pytest.approx(
         expected(STEPS), abs=3.5 * STEPS * np.std(runs) / 1_500**0.5
     )
+
+
+def test_rewards_that_are_all_equal_have_no_interval():
+    log = uniform_log([0.0, 0.0], rows=300)
+    finding = replay(log, CountingPolicy(range(2)), cluster=None)
+    assert finding.estimate == 0
+    assert np.isnan(finding.ci).all()
+    assert "no interval" in finding.verdict

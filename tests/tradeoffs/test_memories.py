@@ -89,3 +89,11 @@ def test_a_day_of_one_label_is_foretold_as_such():
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_correction_asks_for_a_finite_score_by_name():
+    rows = pd.DataFrame({"ts": pd.date_range("2026-03-02", periods=3, tz="UTC"), "y": [0, 1, 0]})
+    with pytest.raises(ValueError, match=r"rows: got columns \['ts', 'y'\]; a correction needs score"):
+        recalibrated(7.0)(rows)
+    with pytest.raises(ValueError, match="score: got nan; it must be finite"):
+        recalibrated(7.0)(rows.assign(score=[0.1, np.nan, 0.2]))

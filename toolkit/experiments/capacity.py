@@ -115,6 +115,8 @@ def capacity_interference(
     is_treated = (rows["arm"] == treated).to_numpy()
     out = rows["exhausted"].to_numpy(bool)
     y = rows[value].to_numpy(float)
+    if np.ptp(y) == 0:
+        raise ValueError(f"{value}: got {y[0]:g} in every row; where nothing varies no lift can be told")
     users = several(rows[cluster], cluster)
     shown, se = by_state(y, is_treated, out, users)
     z = float(norm.isf(alpha / 2))
@@ -264,9 +266,9 @@ def _periods(resources: Any, resource: str | None, used_up: float) -> pd.DataFra
     )
     known = sorted(frame["resource"].unique())
     if resource is None and len(known) > 1:
-        raise ValueError(f"resource: got None for resources {', '.join(known)}; it must name one")
+        raise ValueError(f"resource: got None for resources {', '.join(map(str, known))}; it must name one")
     if resource is not None and resource not in known:
-        raise ValueError(f"resource: got {resource!r}; resources have {', '.join(known)}")
+        raise ValueError(f"resource: got {resource!r}; resources have {', '.join(map(str, known))}")
     if resource is not None:
         frame = frame[frame["resource"] == resource]
     frame = frame.sort_values("ts", ignore_index=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from toolkit.experiments.learning_curve import Launch, ShareTest, Source, foretell, share_test
 from toolkit.finding import Finding
-from toolkit.frames import IMPRESSION, read_columns, with_outcomes
+from toolkit.frames import IMPRESSION, joinable, read_columns, with_outcomes
 from toolkit.resampling import interval, several
 from toolkit.rules import count, level, number, one_of
 
@@ -134,12 +134,16 @@ def _rows(log: Any, outcomes: Any, assignments: Any, cluster: str) -> pd.DataFra
     twice = int(users["user_id"].duplicated().sum())
     if twice:
         raise ValueError(f"user_id: got {twice:,} in two rows of assignments; each user is in one test")
+    joinable(rows, users, ["user_id"], names=("log", "assignments"))
     rows = rows.merge(users[["user_id", "experiment"]], on="user_id", how="left")
     lost = int(rows["experiment"].isna().sum())
     if lost:
         raise ValueError(f"assignments: got none for {lost:,} of {len(rows):,} rows of log; each needs one")
     rows["day"] = (rows["ts"] - rows["ts"].min().floor("D")).dt.days
-    return with_outcomes(rows, outcomes)
+    rows = with_outcomes(rows, outcomes)
+    if rows["y"].min() == rows["y"].max():
+        raise ValueError(f"y: got {rows['y'].iloc[0]} in every row; where nothing varies no lift can be told")
+    return rows
 
 
 def _one_test(

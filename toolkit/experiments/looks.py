@@ -9,7 +9,7 @@ import pandas as pd
 
 from toolkit.experiments.arms import Metric, both_arms
 from toolkit.experiments.moments import grouped
-from toolkit.frames import IMPRESSION, read_columns, with_outcomes
+from toolkit.frames import IMPRESSION, joinable, read_columns, with_outcomes
 
 
 def looks_by_day(
@@ -81,6 +81,10 @@ def looks_by_day(
         told = sides["treatment"], sides["control"]
         se = math.sqrt(told[0].squared + told[1].squared)
         rows.append((day, len(by_user), told[0].value - told[1].value, se))
+    if not rows:
+        raise ValueError(
+            f"serving_log: got {len(events):,} rows of {experiment!r}'s users; on no day had each arm two users"
+        )
     return pd.DataFrame(rows, columns=["ts", "users", "estimate", "se"])
 
 
@@ -171,6 +175,7 @@ def _joined(
     shown = read_columns(
         serving_log, "serving_log", columns, key=IMPRESSION, optional=["arm"], missing=["arm"]
     )
+    _like_times(users["ts"], shown["ts"])
     users = users[users["experiment"] == experiment]
     if users.empty:
         raise ValueError(f"experiment: got {experiment!r}; assignments have none of that name")
@@ -181,6 +186,7 @@ def _joined(
         )
     if "arm" in shown:
         shown = shown[shown["arm"].notna()].rename(columns={"arm": "served"})
+    joinable(shown, users, ["user_id"], names=("serving_log", "assignments"))
     events = shown.merge(users[["user_id", "arm", "ts"]], on="user_id", suffixes=("", "_assigned"))
     events = events[events["ts"] >= events["ts_assigned"]]
     if "served" in events and (events["served"] != events["arm"]).any():
@@ -190,5 +196,21 @@ def _joined(
             f"{row['arm']!r}; both must name one arm"
         )
     events = with_outcomes(events, outcomes, value=value, label=False, optional=["label_ts"])
+    if "label_ts" in events:
+        _like_times(users["ts"], events["label_ts"])
     known = events["ts"] if "label_ts" not in events else events[["ts", "label_ts"]].max(axis=1)
     return users, events.assign(known=known)
+
+
+def _like_times(assigned: pd.Series, other: pd.Series) -> None:
+    """Refuse what isn't times, and times with a zone beside times without one."""
+    for times in (assigned, other):
+        if not pd.api.types.is_datetime64_any_dtype(times):
+            raise ValueError(
+                f"{times.name}: got {times.dtype}; it must be times, as pd.to_datetime gives them"
+            )
+    if (assigned.dt.tz is None) != (other.dt.tz is None):
+        raise ValueError(
+            f"{other.name}: got {other.dtype} beside {assigned.dtype} of the assignments; both must be times "
+            "with their zone, or both without"
+        )

@@ -48,7 +48,7 @@ def sequential_ci(
     ----------
     units : frame
         One row a unit of randomisation (a user, not an event): its metric, arm, and the time at
-        which its metric was complete. `users_by_entry` makes it.
+        which its metric was complete; units of one time count together. `users_by_entry` makes it.
     tau : float
         Standard deviation of the effects that one expects, in the metric's unit; fixed before the
         data. `always_valid.tightest_tau` gives it from the planned standard error.
@@ -95,7 +95,9 @@ def sequential_ci(
     treated = (table[arm] == treatment).to_numpy()
     numbers = table[value].to_numpy(float)
     binary = bool(np.isin(numbers, (0, 1)).all())
-    means, errors, known = [], [], np.ones(len(table), dtype=bool)
+    # Units of one time (a day, say) come in together: the rows' order among them tells nothing.
+    known = np.append(table[ts].to_numpy()[1:] != table[ts].to_numpy()[:-1], True)
+    means, errors = [], []
     for member in (treated, ~treated):
         size = np.cumsum(member)
         safe = np.maximum(size, 1)

@@ -85,7 +85,9 @@ def peeking_audit(
     done, total = len(table), len(information)
     naive = float(norm.isf(alpha / 2))
     luck = float(crossing([naive] * total, information=information)["stopped"].iloc[-1])
-    p = float(crossing([max(abs(z[-1]), 1e-6)] * total, information=information)["stopped"].iloc[-1])
+    # Beyond 20 standard errors the chance is below 1e-80, too little to integrate; rounding may leave less than 0.
+    bound = float(np.clip(abs(z[-1]), 1e-6, 20.0))
+    p = max(0.0, float(crossing([bound] * total, information=information)["stopped"].iloc[-1]))
     constant = pocock(total, alpha=alpha, information=information)
     estimate = float(table["estimate"].iloc[-1])
     half = constant * errors[-1]

@@ -208,7 +208,7 @@ def _counted(users: pd.DataFrame, shares: Mapping[str, float], group: Any) -> pd
             "arm": list(shares),
             "users": counts.to_numpy(),
             "expected": designed * counts.sum(),
-            "share": counts.to_numpy() / counts.sum(),
+            "share": counts.to_numpy() / max(counts.sum(), 1),
             "designed": designed,
             "p": _p(counts.to_numpy(float), designed),
         }

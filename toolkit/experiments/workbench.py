@@ -20,7 +20,7 @@ from toolkit.experiments.designs import design_effect, naive_size
 from toolkit.experiments.metrics import ROWS, Metric, compare, compare_all, spread
 from toolkit.experiments.power import detectable, power, units_needed
 from toolkit.experiments.unit_sums import frame_of, has, impressions, one_kind
-from toolkit.frames import IMPRESSION, read_columns
+from toolkit.frames import IMPRESSION, read_columns, schema_of
 from toolkit.rules import count, level, number, share
 from toolkit.world.clock import DAY, START
 
@@ -159,7 +159,7 @@ def _fit(users: Any, events: Any) -> None:
     """Refuse missing users or times, times without a zone, and ids that can't be each other's."""
     kinds = []
     for frame, name in ((users, "assignments"), (events, "serving_log")):
-        schema = frame.collect_schema()
+        schema = schema_of(frame)
         zone = schema["ts"] == nw.Datetime and getattr(schema["ts"], "time_zone", None)
         if not zone:
             raise ValueError(f"ts: got {schema['ts']} in {name}; it must be times with their zone")

@@ -83,7 +83,7 @@ def default_rate(
     >>> serving = train.assign(f_rate=[0.0] * 20 + [-1.5] * 80)
     >>> finding = default_rate(serving, train, feature="f_rate")
     >>> round(finding.estimate, 2), [round(end, 2) for end in finding.ci]
-    (0.2, [0.12, 0.28])
+    (0.2, [0.11, 0.28])
     """
     level(alpha)
     if isinstance(cluster, str) or not 1 <= len(cluster) <= 2:
@@ -97,8 +97,12 @@ def default_rate(
         name: read_columns(frame, name, columns, missing=[feature], times=[ts])
         for name, frame in (("serving", serving), ("train", train))
     }
-    for frame in frames.values():
+    for name, frame in frames.items():
         value = frame[feature]
+        if default is not None and value.notna().any() and not pd.api.types.is_numeric_dtype(value):
+            raise ValueError(
+                f"{feature}: got {value.dtype} in {name}; no such value equals {default:g}, a number"
+            )
         frame["default"] = (value.isna() if default is None else value.isna() | (value == default)).astype(
             float
         )
@@ -146,8 +150,9 @@ class Difference(NamedTuple):
 def share_difference(hits: Any, served: Any, clusters: Sequence[Any], *, alpha: float = 0.05) -> Difference:
     """The share of hits among served rows less that among the others, where rows of a cluster belong together.
 
-    Where all rows of either kind are alike they don't tell how much shares vary. Then the ends are those
-    shares at which so many clusters would all be alike with a chance of `alpha` / 2.
+    Where all rows of a kind are alike they don't tell how much its share varies. Then its end is that
+    share at which so many clusters would all be alike with a chance of `alpha` / 2, and p is no less than
+    twice their chance of being alike at the other kind's share.
 
     Parameters
     ----------
@@ -169,12 +174,19 @@ def share_difference(hits: Any, served: Any, clusters: Sequence[Any], *, alpha: 
     push = np.where(first, (values - rate) / first.sum(), (other - values) / (~first).sum())
     error, groups = clustered_error(push, clusters)
     difference = rate - other
+    counts = [len(pd.unique(np.asarray(clusters[0])[rows])) for rows in (first, ~first)]
+    unseen, others = (1 - (alpha / 2) ** (1 / number) for number in counts)
     if error:
         half = float(student.isf(alpha / 2, groups - 1)) * error
         chance = float(2 * student.sf(abs(difference) / error, groups - 1))
-        return Difference(difference, difference - half, difference + half, error, chance, groups)
-    counts = [len(pd.unique(np.asarray(clusters[0])[rows])) for rows in (first, ~first)]
-    unseen, others = (1 - (alpha / 2) ** (1 / number) for number in counts)
+        # Of what alike rows can't tell, only the side exists on which a share can lie.
+        below = (unseen if rate == 1 else 0.0) + (others if other == 0 else 0.0)
+        above = (unseen if rate == 0 else 0.0) + (others if other == 1 else 0.0)
+        for alike, share, number in ((rate, other, counts[0]), (other, rate, counts[1])):
+            if alike in (0, 1):
+                chance = max(chance, min(1.0, 2 * (1 - abs(alike - share)) ** number))
+        low, high = difference - math.hypot(half, below), difference + math.hypot(half, above)
+        return Difference(difference, low, high, error, chance, groups)
     low = difference - (unseen if rate else 0.0) - (0.0 if other else others)
     high = difference + (0.0 if rate else unseen) + (others if other else 0.0)
     chance = min(1.0, 2 * 0.5 ** min(counts)) if difference else 1.0

@@ -187,7 +187,9 @@ def _value_verdict(
 ) -> str:
     low, high = change.ci(alpha=alpha)
     first, last = (f"{step / pd.Timedelta('1h'):.4g}" for step in (steps[0], steps[-1]))
-    if high < 0:
+    if math.isnan(low):
+        said = f"These rows can't tell what {column} is worth from {last} hours to {first}: read later it orders none otherwise, or they are too few."
+    elif high < 0:
         said = f"Read {last} hours late instead of {first}, {column} costs {-change.auc:.3f} AUC with the model trained as stale"
         least, most = (-end for end in mismatch.ci(alpha=alpha)[::-1])
         said += (

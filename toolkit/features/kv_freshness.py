@@ -204,7 +204,7 @@ def _residual(y: np.ndarray, score: np.ndarray, there: np.ndarray) -> tuple[floa
     if np.unique(y[there]).size < 2:
         raise ValueError(f"y: got only {y[there][0]:g} among rows with a value; both 0 and 1 must occur")
     centre, spread = score[there].mean(), score[there].std()
-    if not spread > 0:
+    if np.ptp(score[there]) == 0:
         raise ValueError(f"score: got {centre:g} in all rows with a value; it must vary")
     design = np.column_stack([np.ones(len(score)), (score - centre) / spread])
     chance = expit(design @ fit_logistic(design[there, 1:], y[there], penalty=0.0))

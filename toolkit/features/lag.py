@@ -36,7 +36,9 @@ def read_history(history: Any, feature: str, *, by: str = "event_ts") -> pd.Data
         raise ValueError(f"by: got {by!r}; it must be one of event_ts, available_ts")
     known = rows["feature"] == feature
     if not known.any():
-        raise ValueError(f"feature: got {feature!r}; history has {', '.join(sorted(set(rows['feature'])))}")
+        raise ValueError(
+            f"feature: got {feature!r}; history has {', '.join(sorted(map(str, set(rows['feature']))))}"
+        )
     rows = rows[known].sort_values(["available_ts", "event_ts"], kind="stable")
     early = rows["available_ts"] < rows["event_ts"]
     if early.any():

@@ -17,6 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from toolkit.frames import schema_of
+
 __all__ = ["NUMBERS", "TEXT", "TIMES", "Source", "identifier", "literal", "open_engine", "source"]
 
 _NANOSECONDS = "TIMESTAMPTZ_NS"
@@ -106,18 +108,17 @@ def source(engine: duckdb.DuckDBPyConnection, given: Any, name: str, needed: Seq
                 "relation or a path"
             ) from None
         eager = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-        kinds = {column: _kind(dtype) for column, dtype in eager.schema.items()}
+        schema = schema_of(eager)
+        kinds = {column: _kind(dtype) for column, dtype in schema.items()}
         _there(name, kinds, needed)
         zones = {
-            column: dtype.time_zone
-            for column, dtype in eager.schema.items()
-            if isinstance(dtype, nw.Datetime)
+            column: dtype.time_zone for column, dtype in schema.items() if isinstance(dtype, nw.Datetime)
         }
         # A column of no kind that joins is refused by its kind, next; nor need Arrow know it.
         whole = [column for column in dict.fromkeys(needed) if kinds[column] in (NUMBERS, TEXT, TIMES)]
         arrow = _without_nan(_to_microseconds(_to_arrow(eager.select(*whole))))
         engine.register(name, arrow)
-        floats = frozenset(column for column in whole if eager.schema[column].is_float())
+        floats = frozenset(column for column in whole if schema[column].is_float())
         return Source(name, kinds, zones, floats, eager, arrow)
     types = {column: str(kind) for column, kind, *_ in engine.execute(f"DESCRIBE {name}").fetchall()}
     _there(name, types, needed)

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from toolkit.finding import Finding
-from toolkit.frames import IMPRESSION, read_columns
+from toolkit.frames import IMPRESSION, joinable, read_columns
 from toolkit.general.contract import QuantileShim, quantile_shim, replay, score_contract, shadow_scores
 from toolkit.general.funnel import funnel_attribution, funnel_recall
 from toolkit.general.lineage import lineage
@@ -71,6 +71,13 @@ def consumer_rows(downstream: Any, serving_log: Any, outcomes: Any) -> pd.DataFr
     columns = [*IMPRESSION, "user_id", "ts", "score"]
     log = read_columns(serving_log, "serving_log", columns, key=["ts", "score"], times=["ts"])
     labels = read_columns(outcomes, "outcomes", [*IMPRESSION, "y"], key=IMPRESSION, labels=["y"])
+    joinable(log, labels, IMPRESSION, names=("serving_log", "outcomes"))
+    joinable(
+        reads,
+        log.rename(columns={"score": "upstream_score"}),
+        ["upstream_score"],
+        names=("downstream", "score of serving_log"),
+    )
     served = log.merge(labels, on=IMPRESSION).rename(columns={"score": "upstream_score"})
     joined = reads.merge(served, on=["ts", "upstream_score"], how="left")
     lost = int(joined["y"].isna().sum())

@@ -199,7 +199,7 @@ def cusum(
             f"reference: got {len(before)} values, current {len(path)}; there must be 20 and 2 at least"
         )
     spread = float(before.std(ddof=1))
-    if not spread > 0:
+    if np.ptp(before) == 0:
         raise ValueError(f"{value}: got {before[0]} for all of reference; its spread is the chart's unit")
     z = (path[value].to_numpy(float) - before.mean()) / spread
     sums = np.zeros((len(z), 2))

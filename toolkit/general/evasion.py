@@ -82,9 +82,15 @@ def bunching(
     table = read_columns(scored, "scored", [score, cluster], numbers=[score])
     values = table[score].to_numpy(float) - threshold
     users = several(table[cluster], cluster)
-    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    if not spread > 0:
+    # Not by the spread: rounding makes that of equal values a little more than 0.
+    if values.min() == values.max():
         raise ValueError(f"{score}: got {len(values)} rows, all equal; scores must differ")
+    if not values.min() < 0 <= values.max():
+        low, high = table[score].min(), table[score].max()
+        raise ValueError(
+            f"threshold: got {threshold:g}; scores must lie on both sides, and go from {low:g} to {high:g}"
+        )
+    spread = float(values.std(ddof=1))
     width = 2 * spread / np.sqrt(len(values))
     # Bins touch the threshold and never straddle it.
     place = np.floor(values / width).astype(int)
@@ -196,9 +202,10 @@ def mutability_decay(
     features = [name for name in log.columns if name.startswith("f_")]
     log = read_columns(log, "serving_log", [*key, "ts", cluster, *features], numbers=features, times=["ts"])
     rows = with_outcomes(log, outcomes)
+    constant = rows[features].min() == rows[features].max()
+    if constant.any():
+        raise ValueError(f"{constant.idxmax()}: got one value only; a feature must vary")
     spread = rows[features].std()
-    if not (spread > 0).all():
-        raise ValueError(f"{spread.index[~(spread > 0)][0]}: got one value only; a feature must vary")
     week = ((rows["ts"] - rows["ts"].min()) // pd.Timedelta(days=7)).to_numpy()
     mixed = rows.groupby(week)["y"].agg(["min", "max", "size"])
     if len(mixed) < 3:

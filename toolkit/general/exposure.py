@@ -232,9 +232,9 @@ def explore_vs_exploit_gap(
     # What each row moves the estimate by, to first order; summed by user it gives the variance.
     if prediction is None:
         x = later[["score"]].to_numpy(float)
-        spread = x[~asked].std() if (~asked).any() else 0.0
-        if not spread > 0:
+        if asked.all() or np.ptp(x[~asked]) == 0:
             raise ValueError("score: got none that differ where the policy chose; name a prediction instead")
+        spread = x[~asked].std()
         if y[~asked].min() == y[~asked].max():
             raise ValueError(
                 f"y: got {y[~asked][0]:.0f} in every later row of the policy's own; name a prediction instead"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.frames import read_columns
+from toolkit.frames import joinable, read_columns
 from toolkit.rules import count
 
 __all__ = ["refilter"]
@@ -104,6 +104,7 @@ def joined(
         raise ValueError(
             f"serving_log: got a request with two values of {by} or {cluster}; it has one of each"
         )
+    joinable(rows, log, ["request_id"], names=("funnel", "serving_log"))
     joined = rows.merge(log, on="request_id", how="left")
     lost = joined.loc[joined["cluster"].isna() | joined["group"].isna(), "request_id"].nunique()
     if lost:

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from toolkit.finding import Finding
-from toolkit.frames import IMPRESSION, read_columns
+from toolkit.frames import IMPRESSION, joinable, read_columns
 from toolkit.resampling import bootstrap, interval
 from toolkit.rules import count, level, number
 
@@ -211,6 +211,7 @@ def _rows(
     if len(arms) != 2 or treatment not in arms:
         raise ValueError(f"treatment: got {treatment!r}; it must be one of two arms, and there are {arms}")
     # Labels of rows outside the experiment have no impression here; they are no part of the test.
+    joinable(log, known, IMPRESSION, names=("serving_log", "outcomes"))
     rows = log.merge(known, on=IMPRESSION, how="left")
     rows["age"] = (read - rows["ts"]) / _DAY
     delay = (rows["label_ts"] - rows["ts"]) / _DAY

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.general.mismatch import effective_sample_size
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import bootstrap, interval, several
 from toolkit.rules import count, level, number, share
 
 __all__ = ["adjusted_prevalence", "em_prevalence", "label_shift", "shifted_estimates"]
@@ -196,6 +196,8 @@ def label_shift(
         edges = _edges(known[score].to_numpy(float), label, min(bins, max(2, rarer // _PER_CELL)))
         cell, fresh_cell = (np.searchsorted(edges, rows[score].to_numpy(float)) for rows in (known, fresh))
         cells = len(edges) + 1
+    for frame in (known, fresh):
+        several(frame[user_id], user_id)
     code, users = pd.factorize(np.concatenate([known[user_id].to_numpy(), fresh[user_id].to_numpy()]))
     by_source, by_target = code[: len(known)], code[len(known) :]
     # Everything below is a function of these counts, so a replicate costs one product.
@@ -313,8 +315,9 @@ def _estimates(sums: np.ndarray, cells: int) -> dict[str, Any]:
         bbse = (flagged - good_flagged) / j
         good, bad = spread[..., :cells], spread[..., cells:]
         em = em_prevalence(fresh_cells, bad / bad.sum(-1, keepdims=True), good / good.sum(-1, keepdims=True))
+        share = flags[..., 2:].sum(-1) / flags.sum(-1)
     return {
-        "source": flags[..., 2:].sum(-1) / flags.sum(-1),
+        "source": share,
         "flagged": flagged,
         "bbse": bbse,
         "em": em,

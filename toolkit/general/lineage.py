@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 
 from toolkit.finding import Finding
-from toolkit.frames import read_columns
+from toolkit.frames import joinable, read_columns
 from toolkit.rules import level, number
 
 __all__ = ["cycles", "days_of_log", "lineage"]
+
+# So many undeclared consumers a verdict names; the table has all.
+_NAMED = 10
 
 
 def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> Finding:
@@ -64,6 +67,8 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
     level(alpha)
     log = read_columns(reads, "reads", ["ts", "reader", "table", "writes"], missing=["writes"])
     lists = read_columns(declared, "declared", ["reader", "table"], key=["reader", "table"])
+    joinable(log, lists, ["reader", "table"], names=("reads", "declared"))
+    log["ts"] = _moments(log["ts"])
     # A frame of objects holds missing text in several ways.
     log["writes"] = log["writes"].astype(object).where(log["writes"].notna(), None)
     if changed not in set(log["table"]):
@@ -75,7 +80,7 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
     links = list(edges.itertuples(index=False, name=None))
     paths = _reached(changed, [(source, target) for source, target, _ in links])
     told = _reached(changed, [(a, b) for a, b, reader in links if (reader, a) in pairs])
-    log["day"] = pd.to_datetime(log["ts"], utc=True).dt.floor("D")
+    log["day"] = log["ts"].dt.floor("D")
     rows = (
         log[log["table"].isin(list(paths))]
         .groupby(["reader", "table"], sort=False)
@@ -90,8 +95,7 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
     known = set(rows.loc[rows["known"], "reader"])
     undeclared = set(rows.loc[~rows["declared"], "reader"]) - known
     behind = set(rows["reader"]) - known - undeclared
-    moments = pd.to_datetime(log["ts"], utc=True)
-    span = (moments.max() - moments.min()) / pd.Timedelta(days=1)
+    span = (log["ts"].max() - log["ts"].min()) / pd.Timedelta(days=1)
     seldom = span / days_of_log(1.0, missed=alpha)
     names, count = sorted(map(str, undeclared)), len(undeclared)
     rows["last_read"] = rows["last_read"].dt.strftime("%Y-%m-%d")
@@ -99,7 +103,8 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
         float(count),
         (float(count), np.inf),
         f"A change of {changed} reaches {_so_many(rows['reader'].nunique())}, and {count} of them "
-        f"{'is' if count == 1 else 'are'} undeclared{': ' if names else ''}{', '.join(names)}"
+        f"{'is' if count == 1 else 'are'} undeclared{': ' if names else ''}{', '.join(names[:_NAMED])}"
+        + (f" and {count - _NAMED:,} more" if count > _NAMED else "")
         + (f"; {len(behind)} more can only be found through those" if behind else "")
         + "".join(f"; the change comes back: {loop}" for loop in _loops(edges, paths))
         + f"; of readers that come once in {seldom:.1f} days the log shows {1 - alpha:.0%}, of rarer ones fewer.",
@@ -117,6 +122,16 @@ def lineage(reads: Any, declared: Any, *, changed: str, alpha: float = 0.05) -> 
             "copies that leave the warehouse: a download, a screenshot, a cache",
         ),
     )
+
+
+def _moments(ts: pd.Series) -> pd.Series:
+    """Times, dates or their texts as times; numbers, which pandas would take for nanoseconds, are refused."""
+    try:
+        if pd.api.types.is_numeric_dtype(ts):
+            raise TypeError
+        return pd.to_datetime(ts, utc=True)
+    except (TypeError, ValueError):
+        raise ValueError(f"ts: got {ts.dtype}, {ts.iloc[0]!r} first, in reads; it must be times") from None
 
 
 def days_of_log(every: float, *, missed: float = 0.05) -> float:

@@ -187,6 +187,10 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
             raise ValueError(f"{name}: got no 1 in {len(rows):,} rows; a rate's trend needs some")
         if len(np.unique(week[rows[name] == 1])) == 1:
             raise ValueError(f"{name}: got 1 in a single week only; a rate's trend needs two at least")
+    if (rows["reported"] == rows["y"]).all():
+        raise ValueError(
+            f"reported: got what y is in all {len(rows):,} rows; an audit's labels come from a look at each, not from reports"
+        )
     slopes, pulls = zip(*(_log_trend(rows[name].to_numpy(float), week) for name in pair), strict=True)
     users = several(rows[cluster], cluster)
     estimate = float(slopes[0] - slopes[1])

@@ -109,10 +109,12 @@ def staleness_curve(
     places = list(cells["place"])
 
     def changes(weights: np.ndarray) -> np.ndarray:
-        return solve @ [measure(weights[rows]) for measure, rows in zip(measures, places, strict=True)]
+        # Without the rounding's remainder, which would be a change of one sign in all draws.
+        drawn = [measure(weights[rows]) for measure, rows in zip(measures, places, strict=True)]
+        return np.asarray(solve @ drawn).round(12)
 
     values = np.array([measure(None) for measure in measures])
-    change = solve @ values
+    change = np.asarray(solve @ values).round(12)
     draws = bootstrap(changes, table[cluster].to_numpy(), replicates=replicates, rng=rng)
     bounds = [interval(draw, alpha=alpha) for draw in draws.T]
     curve = pd.DataFrame({"age": ages})
@@ -213,6 +215,8 @@ def _cells(
         raise ValueError(
             f"{trained}: got a time zone in one of {ts} and {trained}; both must have one, or none"
         )
+    if metric == "AUC" and table[score].min() == table[score].max():
+        raise ValueError(f"{score}: got {table[score].iloc[0]} in every row; a constant ranks nothing")
     if metric == "NE" and not ((table[score] > 0) & (table[score] < 1)).all():
         bad = table.loc[~((table[score] > 0) & (table[score] < 1)), score].iloc[0]
         raise ValueError(

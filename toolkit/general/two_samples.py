@@ -17,6 +17,9 @@ from toolkit.rules import count, level
 
 __all__ = ["mann_whitney_se", "two_sample_auc"]
 
+# Rows of each frame that the judged half must have.
+_LEAST = 10
+
 
 def mann_whitney_se(n: int, m: int, *, ties: Any = ()) -> float:
     """The standard error of the AUC of a score that tells nothing, over n and m independent rows.
@@ -91,7 +94,7 @@ def two_sample_auc(
     ------
     ValueError
         If a frame has no row, columns differ in kind, hold times, infinities or what isn't one
-        value, or a half has rows of one frame only.
+        value, a half has rows of one frame only, or the judged one fewer than ten of either.
 
     References
     ----------
@@ -115,6 +118,12 @@ def two_sample_auc(
     if min(len(set(origin[train])), len(set(origin[~train]))) < 2:
         raise ValueError(
             f"current: got {len(both):,} rows in all; each half needs rows of both frames (more clusters)"
+        )
+    judged = np.bincount(origin[~train].astype(int), minlength=2)
+    if judged.min() < _LEAST:
+        raise ValueError(
+            f"{('reference', 'current')[int(judged.argmin())]}: got {judged.min()} rows in the half that is judged; "
+            f"an area's error takes {_LEAST} at least"
         )
     seed = int(draw.integers(2**31))
     parts = {

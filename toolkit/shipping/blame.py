@@ -13,7 +13,7 @@ from scipy.stats import norm
 from toolkit.attribution import shapley
 from toolkit.auc import Ranking
 from toolkit.finding import Finding
-from toolkit.frames import IMPRESSION, read_columns
+from toolkit.frames import IMPRESSION, joinable, read_columns
 from toolkit.general.contract import quantile_shim
 from toolkit.resampling import bootstrap
 from toolkit.rules import count, level
@@ -97,6 +97,7 @@ def upstream_blame(
     meant = read_columns(intended, "intended", [*key, *columns], key=key, numbers=columns)
     if given[y].nunique() < 2:
         raise ValueError(f"{y}: got only {given[y].iloc[0]} in served; both 0 and 1 must occur")
+    joinable(given, meant, key, names=("served", "intended"))
     matched = given[list(key)].merge(meant, on=list(key), how="left", indicator="found")
     lost = int((matched["found"] == "left_only").sum())
     if lost:

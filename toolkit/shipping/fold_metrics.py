@@ -138,6 +138,8 @@ def read_rows(
     labels = [y] if metric in ("AUC", "log loss") else []
     numbers = [y, *(name for name in features if name != ts)]
     table = read_columns(rows, "rows", list(dict.fromkeys(columns)), labels=labels, numbers=numbers)
+    if labels and table[y].nunique() < 2:
+        raise ValueError(f"{y}: got {table[y].iloc[0]} in every row; {metric} needs both labels")
     for name in (ts, label_ts):
         if name is not None and not (
             pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_datetime64_any_dtype(table[name])

@@ -134,7 +134,9 @@ def replay(
     units = np.asarray(places) if cluster is None else table[cluster].to_numpy()[places]
     code = several(units, str(cluster))
     se = clustered_error((earned - estimate) / len(earned), code)
-    half = float(norm.ppf(1 - alpha / 2)) * se
+    # Rewards that are all equal have no spread, which isn't the certainty that a width of 0 would claim.
+    alike = bool(np.ptp(earned) == 0)
+    half = math.nan if alike else float(norm.ppf(1 - alpha / 2)) * se
     told = pd.DataFrame(
         {
             "rows read": [read],
@@ -147,7 +149,8 @@ def replay(
         estimate,
         (estimate - half, estimate + half),
         f"Over its first {len(places):,} steps the policy earns {estimate:.4g} a step; the replay kept "
-        f"{len(places):,} of {read:,} rows, one in {read / len(places):.3g}.",
+        f"{len(places):,} of {read:,} rows, one in {read / len(places):.3g}."
+        + (" They all earned the same, so there is no interval." if alike else ""),
         unit="reward a step",
         se=se,
         n=len(places),

@@ -252,7 +252,11 @@ def _refitted(rows: pd.DataFrame, weight: Callable[[np.ndarray], np.ndarray], fi
 
 
 def _moved(rows: pd.DataFrame, correction: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    if "score" not in rows:
+        raise ValueError(f"rows: got columns {list(rows)}; a correction needs score, the chance to correct")
     score = rows["score"].to_numpy(float)
+    if not np.isfinite(score).all():
+        raise ValueError(f"score: got {score[~np.isfinite(score)][0]}; it must be finite")
     missed = rows["y"].to_numpy(float) - score
     days = list(_days(rows))
     means = np.array([missed[places].mean() for places, _ in days])
