@@ -196,7 +196,7 @@ def signs(
     }
     square = alt.Chart(drawn).mark_rect().encode(**axes, tooltip=_tooltip(data, x, y, value))
     layer = square.encode(
-        color=_colour("sign", [above, below], {above: BLUE, below: ORANGE}).legend(columnPadding=14),
+        color=_colour("sign", [above, below], {above: BLUE, below: ORANGE}).legend(columnPadding=16),
         opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.08, 1]), legend=None),
     )
     layers = [layer]

@@ -105,7 +105,12 @@ def test_finishing_a_page_twice_changes_nothing():
 
 def test_a_column_of_numbers_or_times_stands_under_its_head_and_words_stay_left():
     frame = pd.DataFrame(
-        {"arm": ["a", "7 days"], "p": ["1e-42", "0.5"], "lift": ["-3.5%", ""], "day": ["2026-04-08", "2026-04-09"]}
+        {
+            "arm": ["a", "7 days"],
+            "p": ["1e-42", "0.5"],
+            "lift": ["-3.5%", ""],
+            "day": ["2026-04-08", "2026-04-09"],
+        }
     )
     page = pages.finish(frame.to_html(index=False))
     cells = BeautifulSoup(page, "html.parser").find_all(["th", "td"])
