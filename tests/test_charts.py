@@ -126,6 +126,18 @@ def test_a_reference_lies_a_marker_stands_and_a_band_spans_without_changing_the_
     assert {"field": {"group": "height"}} in (vertical["y"], vertical["y2"])
 
 
+def test_an_axis_title_of_two_lines_has_them_of_like_length_and_a_short_one_stays_a_line():
+    long = "squared error of the long memory minus that of the short one"
+    chart = charts.lines(
+        PATH[:2], x="day", y="rate", x_title=long, y_title="a rate of no more than forty letters"
+    )
+    skeleton, data = split(chart.to_dict())
+    assert titles(compile_skeleton(skeleton, list(data))) == {
+        "bottom": ["squared error of the long memory", "minus that of the short one"],
+        "left": "a rate of no more than forty letters",
+    }
+
+
 def test_fixed_domains_and_logarithms_reach_the_axes():
     drawn, _ = taken_apart("lines with all")
     assert scales(drawn)["x"]["domain"] == [1, 2]

@@ -172,11 +172,11 @@ def cost_by_wait(*, late: float, mean_delay: float, loss_price: float, hours: in
     Examples
     --------
     >>> cost_by_wait(late=0.2, mean_delay=6.0, loss_price=1.0)["part"].unique().tolist()
-    ['both', 'the delay', 'rows left out']
+    ['both', 'delay', 'rows left out']
     """
     wait = np.arange(hours + 1.0)
     both = waiting_cost(wait, late=late, mean_delay=mean_delay, delay_price=1.0, loss_price=loss_price)
-    parts = {"both": both, "the delay": wait, "rows left out": both - wait}
+    parts = {"both": both, "delay": wait, "rows left out": both - wait}
     return pd.concat(
         [pd.DataFrame({"wait": wait, "cost": cost, "part": part}) for part, cost in parts.items()]
     )

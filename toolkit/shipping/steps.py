@@ -134,6 +134,11 @@ def largest_by_luck(scans: list[StepScan], *, replicates: int, rng: Any) -> tupl
     Luck makes series without a step: normal surprises that go together from series to series as the scans' own do,
     handed on as `carried_at_most` says. Each is scanned as the series themselves were.
 
+    Neither surprises drawn from the series' own nor heavier tails are the better luck. Where most is carried over, a step
+    takes the largest surprise away: of series with heavy tails (30 periods, carry-over 0.8, Student's t of 5 degrees of
+    freedom) 16% are false alarms by what is left, 15% by normal luck. Luck of 8 degrees of freedom makes 9%, and sees a
+    step of four standard deviations under normal surprises in 46% of cases instead of 67%.
+
     Parameters
     ----------
     scans : list of StepScan
