@@ -24,6 +24,7 @@ IMPORTED = (
     "ipykernel.kernelapp",
     "joblib",
     "scipy.optimize",
+    "scipy.signal",
     "scipy.stats",
     "sklearn.linear_model",
     "toolkit.charts",
@@ -91,7 +92,7 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str) -> None
     if sys.path[0] in ("", os.getcwd()):
         del sys.path[0]  # the builder's folder; a kernel puts its own there
     os.chdir(folder)
-    np.random.seed()  # or all kernels would draw the same numbers where nothing is seeded
+    np.random.seed()  # noqa: NPY002 - or all kernels would draw the same numbers where nothing is seeded
     try:
         # It ends by itself once the process that it's a copy of has ended.
         IPKernelApp.launch_instance(arguments, parent_handle=os.getppid())
