@@ -149,19 +149,19 @@ def names() -> list[str]:
     >>> "multiple_comparisons/pocock" in names()
     True
     """
-    found = []
-    for module in pkgutil.iter_modules(__path__):
-        if module.name != "rendering":
-            found += [f"{module.name}/{exercise}" for exercise in _chapter(module.name)]
-    return sorted(found)
+    return sorted(f"{chapter}/{exercise}" for chapter in _chapters() for exercise in _chapter(chapter))
 
 
 def _find(name: str) -> Exercise:
     chapter, _, exercise = str(name).partition("/")
-    known = names()
-    if name not in known:
-        raise ValueError(f"name: got {name!r}; it must be one of {', '.join(known)}")
+    # Asked of its own chapter alone: to import all chapters takes a second or two.
+    if chapter not in _chapters() or exercise not in _chapter(chapter):
+        raise ValueError(f"name: got {name!r}; it must be one of {', '.join(names())}")
     return _chapter(chapter)[exercise]
+
+
+def _chapters() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(__path__) if module.name != "rendering"]
 
 
 def _chapter(name: str) -> Mapping[str, Exercise]:

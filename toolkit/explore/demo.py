@@ -104,8 +104,10 @@ class Demo:
             )
         if re.search(r"\b(nan|inf)\b", readout):
             self._fail(values, f"the readout {readout!r} says an undefined number")
+        from toolkit.explore.rows import to_spec
+
         try:
-            return State(chart.to_dict(), readout)
+            return State(to_spec(chart), readout)
         except Exception as error:
             self._fail(values, f"its chart is not valid: {type(error).__name__}: {error}", error)
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
@@ -24,6 +25,7 @@ IMPORTED = (
     "ipykernel.kernelapp",
     "joblib",
     "scipy.optimize",
+    "scipy.signal",
     "scipy.stats",
     "sklearn.linear_model",
     "toolkit.charts",
@@ -49,10 +51,10 @@ class ForkedKernels(AsyncKernelManager):
 class _Provisioner(LocalProvisioner):
     """Starts a kernel as a fork, where Jupyter would start a new Python."""
 
-    async def launch_kernel(self, cmd: list[str], **settings: Any) -> dict[str, Any]:
+    async def launch_kernel(self, cmd: list[str], **settings: Any) -> KernelConnectionInfo:
         arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
         self.cwd = settings["cwd"]
-        self.process = _Process(arguments, settings["env"], self.cwd)
+        self.process: Any = _Process(arguments, settings["env"], settings["cwd"])
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 
@@ -67,7 +69,7 @@ class _Process:
         context.set_forkserver_preload(list(IMPORTED))
         self._process = context.Process(target=_run, args=(list(arguments), dict(environment), folder))
         self._process.start()
-        self.pid = self._process.pid
+        self.pid = self._process.pid or 0
 
     def poll(self) -> int | None:
         return self._process.exitcode
@@ -91,7 +93,7 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str) -> None
     if sys.path[0] in ("", os.getcwd()):
         del sys.path[0]  # the builder's folder; a kernel puts its own there
     os.chdir(folder)
-    np.random.seed()  # or all kernels would draw the same numbers where nothing is seeded
+    np.random.seed()  # noqa: NPY002 - or all kernels would draw the same numbers where nothing is seeded
     try:
         # It ends by itself once the process that it's a copy of has ended.
         IPKernelApp.launch_instance(arguments, parent_handle=os.getppid())

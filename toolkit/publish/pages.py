@@ -24,10 +24,10 @@ def finish(page: str) -> str:
 
 def _tags(soup: BeautifulSoup) -> dict[str, list[Tag]]:
     """Tags by name, and by class with a dot before it: one walk through the page, where each CSS selector is one."""
-    tags = defaultdict(list)
+    tags: dict[str, list[Tag]] = defaultdict(list)
     for tag in soup.find_all(True):
         tags[tag.name].append(tag)
-        for name in tag.get("class", ()):
+        for name in tag.get("class") or ():
             tags[f".{name}"].append(tag)
     return tags
 
