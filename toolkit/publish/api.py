@@ -358,7 +358,9 @@ def short_signature(
     """
     if not arguments or arguments == "(*args, **kwargs)":
         return "", None
-    shown = re.sub(r": Any\b(?! \|)(?=[,)]| =)", "", arguments)
+    # What dataclasses make themselves escapes the short form of types.
+    shown = re.sub(r"~(?:\w+\.)+(?=\w)", "", arguments).replace("<factory>", "...")
+    shown = re.sub(r": Any\b(?! \|)(?=[,)]| =)", "", shown)
     known = vars(import_module(module_of(full)))
 
     def value(match: re.Match[str]) -> str:
