@@ -364,7 +364,8 @@ def short_signature(
     known = vars(import_module(module_of(full)))
 
     def value(match: re.Match[str]) -> str:
-        return "= " + (short(known.get(match.group(1))) if match.group(1) in known else match.group(1))
+        name = match.group(1)
+        return f"= {(short(known[name]) if name in known else '') or name}"
 
     shown = re.sub(r"= ([A-Z_][A-Z_0-9]*)(?=[,)])", value, shown)
     return shown, None if returns == "Any" else returns

@@ -197,6 +197,7 @@ def embargo_curve(
         Column of when a label was known. The gap asked for is the least of `gaps` that at most a share `unknown` of
         all labels are later than; the longest of `gaps` where not given.
     unknown : float
+        Share of all labels that may take longer than the gap asked for.
     alpha : float
         One minus the level of the interval.
 
