@@ -105,7 +105,10 @@ def test_a_link_to_an_entry_keeps_its_code_and_refuses_an_unknown_name():
 def bibliography(key):
     """The bibliography's app and doctree, with one work that two pages cite."""
     cited = SimpleNamespace(
-        citations=[SimpleNamespace(citation_id="id1", key="known2000")],
+        citations=[
+            SimpleNamespace(citation_id="id0", key="first2000"),
+            SimpleNamespace(citation_id="id1", key="known2000"),
+        ],
         citation_refs=[
             SimpleNamespace(docname=docname, targets=[SimpleNamespace(key=key)])
             for docname in ("book/general/open_bandit", "book/shipping/upstream", "book/intro")
