@@ -205,7 +205,7 @@ SCHEMA: dict[str, Table] = {
             "resources",
             "How much of what is scarce was used: one row an hour and resource.",
             (
-                Column("ts", "time", "begin of the hour"),
+                Column("ts", "time", "when the hour began"),
                 Column("resource", "text", "the resource's name: a budget, a pool of machines"),
                 Column("capacity", "number", "what there was of it", low=0),
                 Column("used", "number", "what was used", low=0),

@@ -69,6 +69,77 @@ def test_a_chapter_ends_with_the_names_that_it_teaches(page):
     assert "leak_probe" in line.astext()
 
 
+def test_a_chapter_leads_back_to_every_name_that_leads_to_it(page):
+    here = "book/features/time_travel"
+    lessons = api.lessons(CHAPTERS.values())
+    lines = [
+        each
+        for each in page.findall(nodes.paragraph)
+        if {"names-taught", "names-behind"} & set(each["classes"])
+    ]
+    linked = {each["refuri"] for line in lines for each in line.findall(nodes.reference)}
+    leading = {
+        f"{each.page}.html#{each.full}"
+        for each in api.names()
+        if each.full in lessons and lessons[each.full].docname == here
+    }
+    assert linked == leading
+    assert "book/reference/api/features.html#toolkit.features.sources.Source" in linked
+
+
+def test_a_link_to_an_entry_keeps_its_code_and_refuses_an_unknown_name():
+    builder = SimpleNamespace(get_relative_uri=lambda here, there: f"{there}.html")
+    app = SimpleNamespace(builder=builder)
+    text = "toolkit.experiments.srm.srm srm(assignments, x=...)"
+    tree = nodes.paragraph("", "", *links.entry_role("entry", "", text, 1, None)[0])
+    links._to_entries(app, tree, "book/reference/diagnostics")
+    (link,) = tree.findall(nodes.reference)
+    assert link["refuri"] == "book/reference/api/experiments.html#toolkit.experiments.srm.srm"
+    assert isinstance(link[0], nodes.literal)
+    assert link.astext() == "srm(assignments, x=...)"
+    tree = nodes.paragraph("", "", *links.entry_role("entry", "", "toolkit.none x", 1, None)[0])
+    with pytest.raises(ValueError, match=r"entry: got 'toolkit\.none' in book/a; it must be a public name"):
+        links._to_entries(app, tree, "book/a")
+
+
+def bibliography(key):
+    """The bibliography's app and doctree, with one work that two pages cite."""
+    cited = SimpleNamespace(
+        citations=[
+            SimpleNamespace(citation_id="id0", key="first2000"),
+            SimpleNamespace(citation_id="id1", key="known2000"),
+        ],
+        citation_refs=[
+            SimpleNamespace(docname=docname, targets=[SimpleNamespace(key=key)])
+            for docname in ("book/general/open_bandit", "book/shipping/upstream", "book/intro")
+        ],
+    )
+    names = ("book/intro", "book/shipping/upstream", "book/general/open_bandit")
+    titles = {name: nodes.title("", name.rsplit("/", 1)[-1]) for name in names}
+    env = SimpleNamespace(get_domain=lambda _: cited, titles=titles)
+    builder = SimpleNamespace(get_relative_uri=lambda here, there: f"{there}.html")
+    work = nodes.citation("", nodes.label("", "1"), nodes.paragraph("", "A work."), ids=["id1"])
+    return SimpleNamespace(env=env, builder=builder, srcdir=str(ROOT)), nodes.container("", work)
+
+
+def test_a_work_says_which_pages_cite_it_chapters_first_in_the_book_s_order():
+    app, tree = bibliography("known2000")
+    links._cited_by(app, tree, links.BIBLIOGRAPHY)
+    assert tree[0][-1].astext() == "Cited in: intro; upstream; open_bandit"
+
+
+def test_a_work_that_no_page_cites_is_refused():
+    app, tree = bibliography("other2000")
+    with pytest.raises(ValueError, match="bibliography: got 'known2000'; it must be cited by a page"):
+        links._cited_by(app, tree, links.BIBLIOGRAPHY)
+
+
+def test_texts_of_the_reference_have_the_quotes_that_python_reads():
+    tree = nodes.paragraph("", "", nodes.Text("either “own” or the user’s"))
+    links._straighten(tree)
+    assert tree.astext() == 'either "own" or the user’s'
+
+
 def test_a_name_of_several_modules_is_the_one_that_the_chapter_imports():
     assert links.named("compute") is None
     assert links.named("promised") is None

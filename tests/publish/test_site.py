@@ -250,6 +250,7 @@ def test_exercises_answer_in_the_page_as_in_a_notebook(site, browser, path):
         ("asof_join", "reference/api/features.html#toolkit.features.asof.asof_join"),
         ("propensity", "reference/glossary.html#term-propensity"),
         ("routes", "teaching/routes.html"),
+        ("doubled", "reference/diagnostics.html"),
     ],
 )
 def test_search_finds_chapters_names_terms_and_routes_offline(site, browser, words, found):

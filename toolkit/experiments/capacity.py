@@ -43,8 +43,8 @@ def capacity_interference(
     outcomes : frame
         `request_id`, `item_id` and the metric's column.
     resources : frame
-        `ts` (begin of a period), `resource`, `capacity`, `used`; one row a period and resource. A
-        period lasts until the next one's begin; the last one, and one before a gap of half a period
+        `ts` (when a period begins), `resource`, `capacity`, `used`; one row a period and resource. A
+        period lasts until the next one begins; the last one, and one before a gap of half a period
         or more, as long as most. Impressions outside all periods don't count.
     resource : str, optional
         Which one, where there are several.

@@ -59,6 +59,12 @@ def sequential_ci(
     burn_in : int
         Units of each arm before the first interval; 10 at least. There is none either while an
         arm's values are all equal, or a metric of 0 and 1 has fewer than ten of either in an arm.
+    value, arm, ts : str
+        Columns of the metric, of the arm, and of when the metric was complete.
+    treatment : str
+        The arm whose difference from the other one is estimated.
+    alpha : float
+        One minus the chance that the interval holds the truth after every unit at once.
 
     Returns
     -------
@@ -258,6 +264,10 @@ def launch_bias(
         Of the estimates.
     rng : int or Generator
         For the interval (`winners_curse.chosen_sum`).
+    estimate, se : str
+        Their columns.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

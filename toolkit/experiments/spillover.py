@@ -42,7 +42,7 @@ def measured(
         Share of a switchback's period during which contacts still do what the period before made
         them do, in [0, 1].
     washout : float
-        Share of a switchback's period, at its begin, that is left out, in [0, 1).
+        Share of a switchback's period, at its start, that is left out, in [0, 1).
 
     Examples
     --------

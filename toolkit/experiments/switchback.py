@@ -32,7 +32,7 @@ def expected(*, period: float, memory: float, direct: float, spill: float, washo
     direct, spill : float
         A launch brings their sum.
     washout : float
-        Share of each period, at its begin, that is left out; in [0, 1).
+        Share of each period, at its start, that is left out; in [0, 1).
 
     Examples
     --------

@@ -162,6 +162,10 @@ def cusum(
     slack, limit : float
         In standard deviations of the reference. A slack of half the shift that matters finds it
         soonest; `cusum_limit` gives the limit for a rate of false alarms.
+    value, ts : str
+        Columns of the metric and of its time.
+    alpha : float
+        One minus the level of the interval; the alarm doesn't depend on it.
 
     Returns
     -------

@@ -63,6 +63,8 @@ def drift(
         for none. PSI takes all.
     alpha : float
         Level for all columns together (Holm); intervals hold together (Bonferroni).
+    rng : int or Generator
+        For the rows that are drawn.
 
     Returns
     -------

@@ -48,6 +48,8 @@ def bunching(
     bandwidth : float, optional
         Half of McCrary's automatic choice where not given: his rule balances bias and variance,
         and an interval that covers wants less bias.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------
@@ -174,6 +176,8 @@ def mutability_decay(
         Its column without `f_`.
     cluster : str
         Column of the unit that is independent of others.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

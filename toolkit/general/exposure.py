@@ -42,6 +42,8 @@ def exposure_lockin(
     replicates : int
         Bootstrap replicates, over items, for the interval of the Gini coefficient.
     rng : int or Generator
+    alpha : float
+        One minus the level of the intervals.
 
     Returns
     -------
@@ -175,6 +177,8 @@ def explore_vs_exploit_gap(
     earlier : float
         Share of the log's time in which showings are counted; outcomes are taken from the rest, so
         that no outcome can have made its item rare.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

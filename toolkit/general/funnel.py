@@ -179,6 +179,10 @@ def funnel_attribution(
     replicates : int
         Of the bootstrap over clusters, in which the value is fitted anew.
     rng : int or Generator
+    by, cluster : str
+        Columns of the groups that the table sets apart, and of what is independent.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

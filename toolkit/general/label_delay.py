@@ -59,6 +59,10 @@ def label_maturity(
         where labels count as ripe; each arm needs impressions that are older.
     treatment : str
         The arm whose lift over the other one is estimated.
+    cluster : str
+        Column of what is independent, and drawn by the bootstrap.
+    alpha, replicates, rng
+        One minus the level of the intervals; draws of the bootstrap, and their randomness.
 
     Returns
     -------

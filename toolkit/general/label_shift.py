@@ -147,6 +147,8 @@ def label_shift(
         Bootstrap replicates.
     rng : int or Generator
         For the bootstrap.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

@@ -32,6 +32,8 @@ def loop_gain(weekly: Any, *, alpha: float = 0.05) -> Finding:
     weekly : frame
         One row a retrain, at even distances: `ts`, `coverage`, `labels` (how many came in) and, where
         there is an audit, `recall` (the audited share of bad items removed). 12 rows at least.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------
@@ -156,6 +158,8 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
         (1: somebody reported it), and the cluster's column.
     cluster : str
         Column of the unit that is independent of others.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

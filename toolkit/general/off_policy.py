@@ -187,6 +187,8 @@ def ope(
     least_effective : float
         The effective sample size below which the log is refused.
     alpha : float
+    y, propensity, target_prob : str
+        Columns of the log.
 
     Returns
     -------

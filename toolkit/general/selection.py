@@ -61,6 +61,8 @@ def selection_audit(
     replicates : int
         Bootstrap draws of whole clusters; the same draws for all numbers.
     rng : int or Generator
+    y, score_old, score_new, propensity, explored, cluster : str
+        Columns of the log.
 
     Returns
     -------

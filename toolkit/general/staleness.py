@@ -65,6 +65,12 @@ def staleness_curve(
         takes out the time of day, with fewer rows a comparison.
     replicates : int
         Bootstrap replicates.
+    y, score, trained, ts : str
+        Columns of the label, of the score, of when the snapshot was trained, of when the request came in.
+    alpha : float
+        One minus the level of the intervals.
+    rng : int or Generator
+        For the bootstrap.
 
     Returns
     -------

@@ -82,6 +82,8 @@ def two_sample_auc(
         Trees.
     rng : int or Generator
         For the draw, the halves and the trees.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

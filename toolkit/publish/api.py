@@ -358,11 +358,14 @@ def short_signature(
     """
     if not arguments or arguments == "(*args, **kwargs)":
         return "", None
-    shown = re.sub(r": Any\b(?! \|)(?=[,)]| =)", "", arguments)
+    # What dataclasses make themselves escapes the short form of types.
+    shown = re.sub(r"~(?:\w+\.)+(?=\w)", "", arguments).replace("<factory>", "...")
+    shown = re.sub(r": Any\b(?! \|)(?=[,)]| =)", "", shown)
     known = vars(import_module(module_of(full)))
 
     def value(match: re.Match[str]) -> str:
-        return "= " + (short(known.get(match.group(1))) if match.group(1) in known else match.group(1))
+        name = match.group(1)
+        return f"= {(short(known[name]) if name in known else '') or name}"
 
     shown = re.sub(r"= ([A-Z_][A-Z_0-9]*)(?=[,)])", value, shown)
     return shown, None if returns == "Any" else returns

@@ -169,7 +169,7 @@ def markdown(found: Sequence[Symptom], chapters: Sequence[Chapter]) -> str:
         for name in map(resolved, symptom.names):
             lesson = taught[name.full]
             lines.append(
-                f": {{entry}}`{name.full} {call(name)}` {answers(name)} Chapter: {{chapter}}`{lesson.docname}#{lesson.section}`.\n"
+                f": {{entry}}`{name.full} {call(name)}`: {answers(name)} Chapter: {{chapter}}`{lesson.docname}#{lesson.section}`.\n"
             )
         told.append("\n".join(lines))
     return "\n\n".join(told)

@@ -110,10 +110,10 @@ def markdown() -> str:
     parts = [f"## How they meet\n\n{meetings()}"]
     for name, table in SCHEMA.items():
         row = example_rows()[name]
-        rows = ["column | a value is | for example | meaning", "--- | --- | --- | ---"]
+        rows = ["column | a value is | meaning | for example", "--- | --- | --- | ---"]
         for column, rule, meaning in data_dictionary(name).itertuples(index=False):
             feature = next(each for each in row if each.startswith("f_")) if column == "f_*" else column
-            rows.append(f"`{column}` | {rule} | {shown(row[feature])} | {meaning}")
+            rows.append(f"`{column}` | {rule} | {meaning} | {shown(row[feature])}")
         told = [f"(table-{name})=", f"## {name}", table.meaning, f"Written by {table.written_by}."]
         told.append(" ".join(relations(table)))
         called = ", ".join(f"{{entry}}`{each.full} {each.name}`" for each in readers().get(name, ()))

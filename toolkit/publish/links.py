@@ -39,7 +39,7 @@ def entry_role(
 ) -> tuple[list[nodes.Node], list[nodes.Node]]:
     """`:entry:` with a public name in full and the code to show: a link to the name's entry, made later."""
     full, _, shown = text.partition(" ")
-    return [nodes.inline(source, shown, classes=["to-entry"], target=full)], []
+    return [nodes.inline("", "", nodes.literal(shown, shown), classes=["to-entry"], target=full)], []
 
 
 def add_links(app: Any, doctree: nodes.document, page: str) -> None:
@@ -99,7 +99,7 @@ def _to_entries(app: Any, doctree: nodes.document, page: str) -> None:
         if node["target"] not in known:
             raise ValueError(f"entry: got {node['target']!r} in {page}; it must be a public name")
         link = _link(app, page, known[node["target"]].page, node["target"])
-        link += nodes.literal(node.astext(), node.astext())
+        link += node.children
         node.replace_self(link)
 
 

@@ -69,6 +69,12 @@ def split_gap(
         Test sets that the later half makes, each with a model of its own: as long as production keeps one.
     blocks : int
         Stretches of time for the interval, each of as many test sets. Fewer are longer, and more nearly independent.
+    y, ts : str
+        Columns of the label and of the time.
+    alpha : float
+        One minus the level of the interval.
+    rng : int or Generator
+        For the rows that are drawn at random.
 
     Returns
     -------
@@ -192,6 +198,9 @@ def embargo_curve(
         Column of when a label was known. The gap asked for is the least of `gaps` that at most a share `unknown` of
         all labels are later than; the longest of `gaps` where not given.
     unknown : float
+        Share of all labels that may take longer than the gap asked for.
+    alpha : float
+        One minus the level of the interval.
 
     Returns
     -------

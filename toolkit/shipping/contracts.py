@@ -121,6 +121,8 @@ def schema_contract(
         median. Less where the column weighs much, 0 to have every move that shows.
     alpha : float
         Chance that any promise of a table that is as it was is called broken (Bonferroni).
+    rng : int or Generator
+        For the row that is drawn of each cluster.
 
     Returns
     -------

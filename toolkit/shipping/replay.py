@@ -67,6 +67,12 @@ def replay(
         A chance that no row's propensity is under; the least in the log where not given.
     kept : int, optional
         Stop after so many kept rows: the policy's first steps. The whole log where not given.
+    action, y, propensity, ts : str
+        Columns of what was done, of its reward, of the chance that it had, and of when.
+    alpha : float
+        One minus the level of the interval.
+    rng : int or Generator
+        For the matching rows that are kept.
 
     Returns
     -------

@@ -193,6 +193,10 @@ def noise_replay(
         Days before any is judged.
     blocks : int
         Equal stretches of time that the bootstrap draws.
+    alpha, replicates : float, int
+        One minus the level of the intervals, and draws of the bootstrap.
+    rng : int or Generator
+        For the wrong labels, and the bootstrap.
 
     Returns
     -------
