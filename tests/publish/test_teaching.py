@@ -28,7 +28,11 @@ def test_the_guide_has_a_chapter_s_minutes_vote_mistakes_answers_and_prompts(cha
     assert f"{chapter.minutes} minutes, exercises {chapter.exercise_minutes}." in told
     assert told.count("<summary>Answer</summary>") == 1 + len(chapter.exercises)
     assert "{glue" not in told, "a number isn't filled in"
-    assert "**Discuss.**" in told
+    talk = told.split("**Discuss.**\n\n")[1]
+    for question in PROMPTS[chapter.stem]:
+        assert f"- {question}" in talk.splitlines()
+    for question in chapter.demo_questions:
+        assert f"- {question}" in told.splitlines()
     for name in chapter.exercises:
         assert teaching.answered(name) in told
         for _, _, hint in exercises._find(name).wrong_answers():
