@@ -93,6 +93,14 @@ def test_a_missing_package(monkeypatch, tmp_path):
     )
 
 
+def test_where_somebody_handed_on_the_packages_no_network_is_needed(tmp_path):
+    (ours(tmp_path) / "requirements.txt").touch()
+    (tmp_path / "wheels").mkdir()
+    assert doctor.install(tmp_path).endswith(
+        f" --no-index --find-links {tmp_path / 'wheels'} --require-hashes -r {tmp_path / 'requirements.txt'}"
+    )
+
+
 def test_a_package_of_too_early_a_version(monkeypatch):
     versions(monkeypatch, pandas="1.5.3")
     assert failures()["pandas"].found == "1.5.3, >=2.2 is needed"
