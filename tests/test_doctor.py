@@ -93,6 +93,14 @@ def test_a_missing_package(monkeypatch, tmp_path):
     )
 
 
+def test_where_somebody_handed_on_the_packages_no_network_is_needed(tmp_path):
+    (ours(tmp_path) / "requirements.txt").touch()
+    (tmp_path / "wheels").mkdir()
+    assert doctor.install(tmp_path).endswith(
+        f" --no-index --find-links {tmp_path / 'wheels'} --require-hashes -r {tmp_path / 'requirements.txt'}"
+    )
+
+
 def test_a_package_of_too_early_a_version(monkeypatch):
     versions(monkeypatch, pandas="1.5.3")
     assert failures()["pandas"].found == "1.5.3, >=2.2 is needed"
@@ -153,6 +161,14 @@ def test_lock_and_chapters_are_found_from_below_and_from_elsewhere(monkeypatch, 
         monkeypatch.chdir(place)
         told = {check.what: check for check in doctor.examine()}
         assert told["chapters"].found == f"in {root / 'book'}"
+
+
+def test_the_folder_that_one_stands_in_comes_before_the_clone_of_the_module(monkeypatch, tmp_path):
+    (ours(tmp_path) / "intro.ipynb").touch()
+    (tmp_path / "general").mkdir()
+    for place in (tmp_path, tmp_path / "general"):
+        monkeypatch.chdir(place)
+        assert {check.what: check.found for check in doctor.examine()}["chapters"] == f"in {tmp_path}"
 
 
 def test_a_folder_without_chapters_is_a_note_that_says_where_to_go(tmp_path):
@@ -240,7 +256,8 @@ def test_a_full_disk(monkeypatch):
 
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "JUPYTER_RUNTIME_DIR", "TOOLKIT_CACHE"])
-def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path, variable):
+@pytest.mark.parametrize("below", [".", "made/later"])
+def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path, variable, below):
     locked = tmp_path / "locked"
     locked.mkdir()
     real = doctor.tempfile.TemporaryFile
@@ -251,10 +268,10 @@ def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path, variable):
         return real(*rest, dir=dir, **options)
 
     monkeypatch.setattr(doctor.tempfile, "TemporaryFile", file)
-    monkeypatch.setenv(variable, str(locked / "made" / "later"))
+    monkeypatch.setenv(variable, str(locked / below))
     monkeypatch.setattr(doctor.tempfile, "tempdir", os.environ.get("TMPDIR"))
     (check,) = failures().values()
-    assert check.found == f"{locked / 'made' / 'later'} can't be written: Permission denied"
+    assert check.found == f"{locked / below} can't be written: Permission denied"
     assert check.mend == f"set the environment variable {variable} to a folder that you may write"
 
 

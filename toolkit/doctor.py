@@ -144,8 +144,14 @@ def install(folder: Path, *packages: str) -> str:
     pip = f"{_quoted(sys.executable or 'python3')} -m pip install"
     # Another project's requirements are none of ours.
     if _is_ours(folder) and (folder / "requirements.txt").exists():
-        return f"{pip} --require-hashes -r {_quoted(str(folder / 'requirements.txt'))}"
+        return f"{pip}{_offline(folder)} --require-hashes -r {_quoted(str(folder / 'requirements.txt'))}"
     return f"{pip} " + " ".join(f'"{each}"' for each in packages or (PACKAGE,))
+
+
+def _offline(folder: Path) -> str:
+    """The settings that take packages from a folder `wheels` that somebody handed on, where there is one."""
+    wheels = folder / "wheels"
+    return f" --no-index --find-links {_quoted(str(wheels))}" if wheels.is_dir() else ""
 
 
 def _new_environment(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """Every chapter has its part of the guide, every route fits its time, and a wrong route is refused."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -28,7 +29,11 @@ def test_the_guide_has_a_chapter_s_minutes_vote_mistakes_answers_and_prompts(cha
     assert f"{chapter.minutes} minutes, exercises {chapter.exercise_minutes}." in told
     assert told.count("<summary>Answer</summary>") == 1 + len(chapter.exercises)
     assert "{glue" not in told, "a number isn't filled in"
-    assert "**Discuss.**" in told
+    talk = told.split("**Discuss.**\n\n")[1]
+    for question in PROMPTS[chapter.stem]:
+        assert f"- {question}" in talk.splitlines()
+    for question in chapter.demo_questions:
+        assert f"- {question}" in told.splitlines()
     for name in chapter.exercises:
         assert teaching.answered(name) in told
         for _, _, hint in exercises._find(name).wrong_answers():
@@ -197,3 +202,11 @@ def test_a_route_that_overruns_or_leaves_much_is_refused(name, route, message):
 def test_overview_sums_all_minutes():
     told = teaching.overview(list(CHAPTERS.values()))
     assert f"**{sum(each.minutes + each.exercise_minutes for each in CHAPTERS.values())}**" in told
+
+
+def test_a_page_of_the_guide_asks_the_questions_that_stand_in_it():
+    env = SimpleNamespace(docname="book/teaching/guide/intro", srcdir=str(ROOT))
+    page = SimpleNamespace(env=env, arguments=["intro"], chapters=lambda: list(CHAPTERS.values()))
+    told = teaching.Guide.markdown(page)
+    assert told.startswith(f"## {CHAPTERS['intro'].title}")
+    assert all(question in told for question in PROMPTS["intro"])

@@ -158,6 +158,9 @@ def test_each_folder_brings_what_its_notebooks_need(folders):
         readme = (place / "README.md").read_text(encoding="utf-8")
         assert wheel.name in readme
         assert "python -m toolkit doctor" in readme
+        made = nbformat.read(place / "general" / "sensor_noise.ipynb", as_version=4)
+        for question in prompts(ROOT)["sensor_noise"]:
+            assert (question in words(made, "markdown")) == (kind == "instructor")
         code = "import sys; sys.path.insert(0, sys.argv[1]); from toolkit.exercises import names; import toolkit; print(toolkit.__file__, len(names()))"
         done = subprocess.run(
             [sys.executable, "-I", "-c", code, str(wheel)], capture_output=True, text=True, check=True

@@ -65,8 +65,8 @@ def guide(chapter: Chapter, page: str, asked: Sequence[str] = ()) -> str:
     told = "\n\n".join(moved(chapter.filled(text), chapter.docname, page) for text in here if text)
     parts = [told, minutes_table(chapter)]
     if chapter.demo_questions:
-        asked = "\n".join(f"- {question}" for question in chapter.demo_questions)
-        parts.append(f"**Ask before you move a control.**\n\n{asked}")
+        of_demos = "\n".join(f"- {question}" for question in chapter.demo_questions)
+        parts.append(f"**Ask before you move a control.**\n\n{of_demos}")
     if chapter.exercises:
         parts.append(
             "**Exercises, and what people get wrong.** Each number is an answer that the page recognises, with the hint that it gives."
