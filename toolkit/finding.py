@@ -80,9 +80,6 @@ class Finding:
     cannot_tell: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        # NumPy's numbers would be told as such by repr, and refused by json.
-        object.__setattr__(self, "estimate", float(self.estimate))
-        object.__setattr__(self, "ci", (float(self.ci[0]), float(self.ci[1])))
         if not self.verdict.strip():
             raise ValueError("verdict: got an empty string; it must say in one sentence what to conclude")
         if self.ci[0] > self.ci[1]:
@@ -95,6 +92,9 @@ class Finding:
             raise ValueError(f"se: got {self.se}; it must not be negative")
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha: got {self.alpha}; it must lie strictly between 0 and 1")
+        # NumPy's numbers would be told as such by repr, and refused by json.
+        object.__setattr__(self, "estimate", float(self.estimate))
+        object.__setattr__(self, "ci", (float(self.ci[0]), float(self.ci[1])))
 
     def summary(self) -> str:
         """The numbers in one line: estimate, interval, p-value where there is one, sample sizes."""

@@ -199,10 +199,13 @@ LOG, LABELS = weeks_of_messages(weeks=3, messages=200)
             lambda: bunching(SENT.assign(score=np.inf), threshold=1.0),
             "score: got inf in scored; it must be finite",
         ),
-        (lambda: bunching(SENT, threshold=9.0), "threshold: got 0 bins of the histogram on one side"),
         (
-            lambda: bunching(SENT, threshold=9.0, bandwidth=0.5),
-            "score: got 0 rows within 0.5 under the threshold",
+            lambda: bunching(SENT, threshold=9.0),
+            "threshold: got 9; scores must lie on both sides, and go from",
+        ),
+        (
+            lambda: bunching(SENT, threshold=1.0, bandwidth=1e-9),
+            "score: got 0 rows within 1e-09 under the threshold",
         ),
         (lambda: bunching(SENT, threshold=np.nan), "threshold: got nan"),
         (lambda: bunching(SENT, threshold=1.0, bandwidth=0), "bandwidth: got 0; it must lie above 0"),

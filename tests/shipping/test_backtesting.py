@@ -323,7 +323,7 @@ curve = functools.partial(embargo_curve, **of_line)
         (lambda: gap(ROWS, Line(), embargo="1D"), "embargo: got '1D'; rows without times"),
         (lambda: gap(ROWS.assign(label_ts=-1), Line(), label_ts="label_ts"), "label_ts: got 300 earlier than their ts"),
         (lambda: gap(ROWS, Line(), alpha=0), "alpha: got 0"),
-        (lambda: gap(ROWS.assign(y=1), Line(), metric="AUC"), "y: got one kind of label in a set of"),
+        (lambda: gap(ROWS.assign(y=1), Line(), metric="AUC"), "y: got 1 in every row; AUC needs both labels"),
         (lambda: gap(ROWS.assign(y=(ROWS["y"] > 0) * 1), Line(), metric="log loss"), "model: got predictions outside"),
         (lambda: gap(ROWS.assign(y=ROWS["ts"] % 3), LogisticRegression()), r"y: got classes .*; a classifier's label is 0 or 1"),
         (lambda: gap(ROWS.assign(u=1), Line(), groups="u"), "n_splits: got 20; fold 1 has no row to train on"),

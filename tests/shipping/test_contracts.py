@@ -1,5 +1,7 @@
 """A contract drafted from a sample: its tests are exact, what breaks is named, drift within the tolerance isn't."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -164,3 +166,12 @@ THEN = sample(np.random.default_rng(9))
 def test_bad_input_is_refused_by_name_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_decimals_are_held_to_what_numbers_promise():
+    draw = np.random.default_rng(0)
+    then, now = (pd.DataFrame({"price": draw.normal(mean, 1, 300).round(4)}) for mean in (5, 6))
+    decimals = [frame.map(lambda value: Decimal(repr(value))) for frame in (now, then)]
+    told, expected = schema_contract(*decimals, cluster=None), schema_contract(now, then, cluster=None)
+    assert told.verdict == expected.verdict
+    assert told.ci == pytest.approx(expected.ci)

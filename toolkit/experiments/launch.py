@@ -141,7 +141,7 @@ def _rows(log: Any, outcomes: Any, assignments: Any, cluster: str) -> pd.DataFra
         raise ValueError(f"assignments: got none for {lost:,} of {len(rows):,} rows of log; each needs one")
     rows["day"] = (rows["ts"] - rows["ts"].min().floor("D")).dt.days
     rows = with_outcomes(rows, outcomes)
-    if rows["y"].min() == rows["y"].max():
+    if (rows["y"] == 1).all():
         raise ValueError(f"y: got {rows['y'].iloc[0]} in every row; where nothing varies no lift can be told")
     return rows
 

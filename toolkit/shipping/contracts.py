@@ -156,6 +156,10 @@ def schema_contract(
         raise ValueError("columns: got none; there must be one at least")
     schema = drafted(then[list(dict.fromkeys([*key, *wanted]))], key=key)
     now = read_columns(current, "current", [cluster] if cluster else [], keep=True)
+    if isinstance(current, pd.DataFrame):
+        # Decimals, as database drivers give them, are the numbers that the reference's were read as.
+        read = [name for name in now if current[name].dtype == object and now[name].dtype.kind == "f"]
+        current = current.assign(**{name: now[name].to_numpy() for name in read})
     hard = problems(current, schema)
     bad = set(hard.loc[hard["rows"].isna(), "column"])
     then, now = (_one_each(rows, cluster, draw) for rows in (then, now))
