@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from toolkit.nine_tables import SCHEMA, data_dictionary
 from toolkit.publish.generated import Generated
-from toolkit.tables import SCHEMA, data_dictionary
 
 
 def markdown() -> str:
