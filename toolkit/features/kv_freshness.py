@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import t as student
 
-from toolkit.features.default_rate import clustered_error
 from toolkit.features.differences import one_kind
 from toolkit.features.rates import wilson
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
+from toolkit.resampling import Estimate, clustered_error, several
 from toolkit.rules import level, number
 from toolkit.world.policies import fit_logistic
 
@@ -98,27 +97,27 @@ def kv_freshness(
     if y is not None and not there.all():
         values = rows[y].to_numpy(float), rows[score].to_numpy(float)
         parts.append(("residual", *_residual(*values, there)))
-    records = []
+    records, code = [], several(rows[cluster], cluster)
     for what, value, push in parts:
-        error, clusters = clustered_error(push, [rows[cluster]])
-        half = float(student.isf(alpha / 2, clusters - 1)) * error
-        records.append({"what": what, "value": value, "low": value - half, "high": value + half})
+        told = Estimate(value, clustered_error(push, code), int(code.max()))
+        low, high = told.interval(alpha)
+        records.append({"what": what, "value": value, "low": low, "high": high})
         if what == "age, hours":
-            mean, age_error, ends = value, error, (value - half, value + half)
+            mean = told
             for name, (hits, among) in shares.items():
                 records.append({"what": name, **_share(hits, rows[cluster][among], alpha)})
         if what == "residual":
-            chance = float(2 * student.sf(abs(value) / error, clusters - 1)) if error else None
+            chance = told.p
     table = pd.DataFrame(records)
     return Finding(
-        mean,
-        ends,
+        mean.value,
+        mean.interval(alpha),
         _verdict(table, limit, chance, alpha),
         unit="hours",
-        se=age_error,
+        se=mean.error,
         p=chance,
         n=int(there.sum()),
-        n_clusters=clusters,
+        n_clusters=int(code.max()) + 1,
         alpha=alpha,
         table=table,
         assumptions=(
