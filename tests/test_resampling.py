@@ -1,11 +1,13 @@
 """The cluster bootstrap gives the spread that theory gives, and its intervals cover."""
 
+import math
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from toolkit.resampling import bootstrap, clustered_error, interval, several, welch_freedom
+from toolkit.resampling import Estimate, bootstrap, clustered_error, interval, several, welch_freedom
 
 
 def clustered(rng, users=60, per_user=8, spread=1.0):
@@ -113,3 +115,27 @@ def test_welch_s_freedom_is_scipy_s_for_two_samples():
     assert welch_freedom(np.transpose([squared, squared]), np.array([[8, 8], [22, 22]])) == pytest.approx(
         [told.df] * 2
     )
+
+
+@pytest.mark.parametrize(("freedom", "edge"), [(10, 2.2281), (1, 12.7062), (math.inf, 1.96)])
+def test_an_estimate_at_the_published_point_of_its_law_has_0_at_its_interval_s_end(freedom, edge):
+    told = Estimate(edge, 1.0, freedom)
+    assert told.p == pytest.approx(0.05, abs=1e-4)
+    assert told.interval(0.05)[0] == pytest.approx(0, abs=1e-4)
+    assert told.interval(0.05)[1] == pytest.approx(2 * edge, abs=1e-3)
+    assert Estimate(-edge, 1.0, freedom).p == told.p
+
+
+def test_a_mean_s_estimate_is_scipy_s_t_test():
+    y = np.random.default_rng(4).normal(0.3, 2, 12)
+    told, peer = Estimate(float(y.mean()), float(stats.sem(y)), 11), stats.ttest_1samp(y, 0)
+    assert told.p == pytest.approx(peer.pvalue)
+    assert told.interval(0.1) == pytest.approx(tuple(peer.confidence_interval(0.9)))
+
+
+def test_without_an_error_there_is_no_p_and_an_interval_only_where_it_is_known_to_be_none():
+    assert Estimate(2.0, 0.0).interval(0.05) == (2.0, 2.0)
+    assert Estimate(2.0, 0.0).p is None
+    for unknown in (Estimate(2.0, math.nan, 5), Estimate(2.0, 1.0, 0)):
+        assert np.isnan(unknown.interval(0.05)).all()
+        assert unknown.p is None

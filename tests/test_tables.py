@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from toolkit.tables import SCHEMA, data_dictionary, problems, validate, validate_all
+from toolkit.tables import problems, validate, validate_all
 
 TS = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta([0, 1, 2], unit="h")
 LOG = pd.DataFrame(
@@ -109,22 +109,11 @@ def test_several_problems_are_told_at_once():
         validate(bad, "serving_log")
 
 
-def test_the_dictionary_names_every_column_and_what_it_may_be():
-    for name, table in SCHEMA.items():
-        told = data_dictionary(name).set_index("column")
-        assert set(told.index) >= {column.name for column in table.columns}
-        assert told["meaning"].str.len().min() > 0
-    assert data_dictionary("serving_log").set_index("column").loc["propensity", "a value is"] == (
-        "finite number, in (0, 1]"
-    )
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: problems(LOG, "log"), "table: got 'log'; it must be one of serving_log, outcomes"),
         (lambda: problems([1], "outcomes"), "outcomes: got list; it must be a frame"),
-        (lambda: data_dictionary("x"), "table: got 'x'"),
         (lambda: validate_all({"x": LOG}), "table: got 'x'"),
     ],
 )

@@ -24,6 +24,7 @@ _SUBMODULES = (
     "frames",
     "general",
     "intro",
+    "nine_tables",
     "publish",
     "resampling",
     "rules",

@@ -2,13 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from toolkit.rules import count, level
+
+
+class Estimate(NamedTuple):
+    """A number with its standard error, and the degrees of freedom of Student's law that goes with it.
+
+    Parameters
+    ----------
+    value, error : float
+        The error is nan where there is none to be had: then there is no interval and no p-value.
+    freedom : float
+        Infinite where the error is known, or from many units: then the law is normal. 0 where one
+        unit has all that counts, which says nothing of others.
+
+    Examples
+    --------
+    >>> told = Estimate(2.0, 1.0, 10)
+    >>> [round(end, 2) for end in told.interval(0.05)], round(told.p, 3)
+    ([-0.23, 4.23], 0.073)
+    >>> told = Estimate(2.0, 1.0)
+    >>> [round(end, 2) for end in told.interval(0.05)], round(told.p, 3)
+    ([0.04, 3.96], 0.046)
+    """
+
+    value: float
+    error: float
+    freedom: float = math.inf
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The interval at level `1 - alpha`."""
+        if not self.error:
+            return self.value, self.value
+        if not self.freedom:
+            return math.nan, math.nan
+        known = math.isinf(self.freedom)
+        quantile = norm.isf(alpha / 2) if known else student.isf(alpha / 2, self.freedom)
+        half = float(quantile) * self.error
+        return self.value - half, self.value + half
+
+    @property
+    def p(self) -> float | None:
+        """The p-value of "it is 0", where there is one."""
+        if not (self.error > 0 and self.freedom):
+            return None
+        away = abs(self.value) / self.error
+        return float(2 * (norm.sf(away) if math.isinf(self.freedom) else student.sf(away, self.freedom)))
 
 
 def bootstrap(

@@ -115,6 +115,27 @@ def test_requests_are_all_the_log_s_unless_given():
     assert found.estimate == same.estimate
 
 
+def test_rows_of_no_arm_count_as_requests():
+    log, outcomes, assignments = exact((0.1, 0.5))
+    log["arm"] = log["arm"].where(log["request_id"] % 7 > 0)
+    found = launch_extrapolation(log, outcomes, assignments, worth=300.0, replicates=2)
+    same = launch_extrapolation(log, outcomes, assignments, worth=300.0, replicates=2, requests=4000)
+    assert found.estimate == same.estimate
+
+
+def test_a_test_s_lift_is_its_effect_within_days_over_control_s_mean_of_all_tests():
+    log, outcomes, assignments = two_tests()
+    found = launch_extrapolation(log, outcomes, assignments, replicates=400)
+    rows = log.merge(outcomes).merge(assignments[["user_id", "experiment"]])
+    base = rows.loc[rows["arm"] == "control", "y"].mean()
+    for place, (_, part) in enumerate(rows.groupby("experiment")):
+        design = pd.get_dummies(part["ts"]).assign(treated=part["arm"] == "treatment").to_numpy(float)
+        effect = np.linalg.lstsq(design, part["y"].to_numpy(float), rcond=None)[0][-1]
+        assert found.table["lift"][place] == pytest.approx(effect / base)
+    # With hundreds of users the launch's law is nearly normal.
+    assert found.se == pytest.approx(np.diff(found.ci)[0] / (2 * 1.96), rel=0.1)
+
+
 def test_without_an_effect_of_the_share_none_is_told():
     found = launch_extrapolation(*two_tests(first=0.1, gain=0.0), replicates=200)
     assert found.p >= 0.05

@@ -78,3 +78,23 @@ def test_unequal_users_count_for_fewer():
     clusters = np.concatenate([np.arange(50), np.full(26, 50), 51 + np.arange(24)])
     told = share_test(y, treated, np.zeros(100, int), clusters, days=1)
     assert told.freedom == pytest.approx(2500 / 700 - 1)
+
+
+def test_days_with_both_arms_alike_tell_more_of_the_effect_as_in_a_regression_on_days():
+    rng = np.random.default_rng(1)
+    day = np.repeat([0, 1], [100, 60])
+    treated = rng.random(160) < np.where(day == 0, 0.1, 0.5)
+    y = rng.random(160) + 0.5 * day * treated
+    design = np.column_stack([day == 0, day == 1, treated]).astype(float)
+    told = share_test(y, treated, day, np.arange(160), days=2)
+    assert told.effect == pytest.approx(np.linalg.lstsq(design, y, rcond=None)[0][-1])
+
+
+def test_p_is_of_the_smallest_and_the_largest_share():
+    few, many = two_tests(0)
+    other = two_tests(1)[1]
+    found = [
+        foretell(tests, np.full(DAYS, 600.0), learns_from="own", replicates=2).p
+        for tests in ([few, other, many], [few, many], [few, other])
+    ]
+    assert found[0] == found[1] != found[2]

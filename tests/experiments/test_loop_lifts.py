@@ -59,6 +59,15 @@ def test_prices_are_those_of_the_days_values():
     assert price(experiment) == pytest.approx(lost / np.mean(usual))
 
 
+def test_where_control_learns_a_price_is_counted_from_a_company_without_the_test():
+    experiment = replace(TURNED, requests=2000, days=3)
+    usual = [day.value_old for day in run(replace(experiment, traffic=0.0))]
+    with_test = [0.5 * day.value_new + 0.5 * day.value_old for day in run(experiment)]
+    # What control learns from the test makes it another one than the company's without.
+    assert [day.value_old for day in run(experiment)] != usual
+    assert price(experiment) == pytest.approx((sum(usual) - sum(with_test)) / np.mean(usual))
+
+
 def test_designs_stand_beside_each_other_with_their_risk():
     small = Experiment(requests=2000, days=3)
     table = compared({"as it is": small, "whole": replace(small, traffic=1.0)}).set_index("design")

@@ -56,6 +56,7 @@ def test_it_is_the_optimism_beyond_that_elsewhere_an_impression_by_hand():
     assert "promised" in found.verdict
     assert (found.table["impressions"].sum(), len(found.table)) == (seldom.sum(), 5)
     assert found.table["share"].mean() == pytest.approx(0.4, abs=0.05)
+    assert found.table["day"].tolist() == [1, 2, 3, 4, 5]
 
 
 def test_a_score_that_is_off_everywhere_doesn_t_count():
@@ -96,6 +97,17 @@ def test_the_verdict_follows_the_trend():
     assert math.isfinite(one_day.estimate)
 
 
+def test_a_fall_that_luck_explains_is_no_learning():
+    falls = 0
+    for seed in range(6):
+        tables = a_test(seed, rows=3000, off=0.25)
+        trend = optimism_curve(*tables, tells="trend")
+        if trend.ci[0] < 0 < trend.ci[1]:
+            assert "can't be told" in optimism_curve(*tables).verdict
+            falls += trend.estimate < 0
+    assert falls
+
+
 def test_foobar_s_treatment_learns_and_one_that_keeps_the_rule_has_nothing_to():
     made = loop_tables({"test": Experiment(traffic=0.25)})
     level = optimism_curve(made["serving_log"], made["outcomes"])
@@ -117,6 +129,18 @@ def test_explored_rows_count_as_shown_elsewhere():
     mixed = pd.concat([log.drop(explored.index), explored])
     fewer = optimism_curve(mixed, outcomes, least=5)
     assert fewer.table["impressions"].sum() < (mixed["arm"].eq("treatment") & (mixed["item_id"] >= 50)).sum()
+
+
+def test_a_thing_that_others_show_least_times_is_known():
+    log, outcomes = a_test()
+    treated = log["arm"] == "treatment"
+    shown = log.loc[~treated, "item_id"].value_counts()
+    rarest, times = shown.idxmin(), int(shown.min())
+    picks = [
+        optimism_curve(log, outcomes, least=least).table["impressions"].sum() for least in (times, times + 1)
+    ]
+    assert picks[0] == (treated & (log["item_id"] >= 50)).sum()
+    assert picks[1] - picks[0] == (treated & (log["item_id"] == rarest)).sum()
 
 
 @pytest.mark.parametrize("kind", ["polars", "lazy", "pyarrow", "duckdb"])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy.special import expit
-from scipy.stats import binom, norm
+from scipy.stats import binom, chisquare, norm
 
-from toolkit.experiments.training_loop import BASE, CANDIDATES, KNOWN, Experiment, run, users
+from toolkit.experiments.training_loop import BASE, CANDIDATES, KNOWN, Experiment, _weights, run, users
 
 SMALL = {"requests": 2000, "days": 4}
 
@@ -76,6 +76,13 @@ def test_weighted_data_are_all_data_at_a_launch_and_closer_to_it_before():
     assert off["weighted"] < min(off["pooled"], off["own"])
 
 
+def test_a_row_that_only_its_own_arm_shows_stands_for_one_over_that_arm_s_share():
+    treated, explored = np.array([True, False, True, False]), np.array([False, False, False, True])
+    picks = [np.array([1, 1, 2, 2]), np.array([1, 2, 3, 3])]
+    told = {data: _weights(data, treated, explored, picks, 0.25).tolist() for data in ("weighted", "own")}
+    assert told == {"weighted": [1, 0, 4, 1], "own": [1, 0, 1, 0]}
+
+
 def test_the_rule_inherited_or_shared_leaves_nothing_that_the_share_decides():
     for inherits in ("the rule", "the rule as a feature"):
         values = [
@@ -93,6 +100,8 @@ def test_exploration_shows_each_candidate_alike():
     inside = (day.family[day.explored] < 300).mean()
     assert inside == pytest.approx(0.3, abs=0.025)
     assert (day.family[~day.explored] == 300).all()
+    few = run(Experiment(exploration=1.0, families=3, requests=8000, days=1))[0]
+    assert chisquare(np.bincount(few.family), [800, 800, 800, 5600]).pvalue > 0.01
 
 
 def test_a_warm_up_comes_before_the_test_s_own_days():

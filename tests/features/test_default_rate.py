@@ -6,7 +6,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import kstest
 
-from toolkit.features.default_rate import clustered_error, default_rate, share_difference
+from toolkit.features.default_rate import default_rate, largest_error, share_difference
 
 DAY = pd.Timestamp("2026-03-02", tz="UTC")
 
@@ -51,11 +51,11 @@ def test_one_way_and_two_way_errors_are_those_of_statsmodels():
     ols = sm.OLS(y, np.ones(600))
     one = ols.fit(cov_type="cluster", cov_kwds={"groups": item, "df_correction": False})
     # Their factor has (n - 1) / (n - 1), ours none: the same for a mean.
-    assert clustered_error(push, [item])[0] == pytest.approx(one.bse[0], rel=1e-6)
+    assert largest_error(push, [item])[0] == pytest.approx(one.bse[0], rel=1e-6)
     two = ols.fit(
         cov_type="cluster", cov_kwds={"groups": np.column_stack([item, user]), "df_correction": False}
     )
-    assert clustered_error(push, [item, user])[0] == pytest.approx(two.bse[0], rel=0.01)
+    assert largest_error(push, [item, user])[0] == pytest.approx(two.bse[0], rel=0.01)
 
 
 def test_a_key_s_own_misses_cancel_between_the_tables():
@@ -190,7 +190,7 @@ GOOD = rows(np.arange(40) < 5, np.arange(40))
         (lambda: default_rate(GOOD, GOOD, feature="f_rate", alpha=1), "alpha: got 1"),
         (
             lambda: default_rate(GOOD.assign(item_id=1), GOOD.assign(item_id=1), feature="f_rate"),
-            "cluster: got 1; an interval needs two",
+            "cluster: got one in all rows; an interval needs two",
         ),
         (
             lambda: default_rate(GOOD.assign(ts=DAY.tz_localize(None)), GOOD, feature="f_rate"),

@@ -170,7 +170,7 @@ FRAME, _ = log(np.random.default_rng(4))
         ),
         (lambda: kv_freshness(FRAME, served_ts="f_ts", limit=0), "limit: got 0; it must lie above 0"),
         (lambda: kv_freshness(FRAME, served_ts="f_ts", alpha=2), "alpha: got 2"),
-        (lambda: kv_freshness(FRAME.assign(item_id=1), served_ts="f_ts"), "cluster: got 1"),
+        (lambda: kv_freshness(FRAME.assign(item_id=1), served_ts="f_ts"), "item_id: got one in all rows"),
         (
             lambda: served_times(
                 FRAME.assign(f_rate=0.5),

@@ -116,7 +116,7 @@ def test_other_libraries_frames_give_the_same_findings():
         ({"others": -1}, "others: got -1; it must be a whole number"),
         ({"others": 1.5}, "others: got 1.5; it must be a whole number"),
         ({"y": 2}, "y: got 2 in table; a label is 0 or 1"),
-        ({"user_id": 1}, "user_id: got 1; an error needs two"),
+        ({"user_id": 1}, "user_id: got one in all rows; an interval needs two"),
         ({"f_sum": "a"}, "f_sum: got .* in table; it must be numbers"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from toolkit.features.rates import wilson
+from toolkit.features.rates import score_interval, wilson
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (50, 400), (10, 10)])
@@ -13,6 +13,13 @@ def test_independent_rows_have_the_interval_of_statsmodels(hits, n):
     np.testing.assert_allclose(
         (found.low, found.high), proportion_confint(hits, n, 0.05, "wilson"), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+def test_its_ends_are_the_rates_that_so_many_trials_leave_just_credible(rate):
+    for end in score_interval(rate, worth=7.5, quantile=2.0):
+        # Two standard errors, of that rate, from what was seen; the exact ends are the rate itself.
+        assert (rate - end) ** 2 == pytest.approx(4 * end * (1 - end) / 7.5, abs=1e-12)
 
 
 def test_one_row_a_cluster_is_as_without_clusters():

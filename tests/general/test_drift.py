@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from scipy.stats import chi2, ks_2samp, norm, wasserstein_distance
+from scipy.stats import chi2, ks_2samp, ncx2, norm, wasserstein_distance
 from statsmodels.stats.multitest import multipletests
 
 from toolkit.general.drift import drift, psi, psi_distribution
@@ -123,6 +123,33 @@ def test_the_quantile_bins_are_numpy_s_and_the_counts_right():
     finding = drift(before, after, cluster=None)
     assert finding.estimate == pytest.approx(psi(*counts))
     assert finding.p == pytest.approx(chi2.sf(psi(*counts) / (1 / 1000 + 1 / 700), 9))
+
+
+def test_bins_of_equal_widths_are_numpy_s():
+    rng = np.random.default_rng(2)
+    before, after = normals(1000, rng)["x0"], normals(700, rng, shift=0.2)["x0"]
+    edges = np.linspace(before.min(), before.max(), 11)
+    counts = [np.histogram(x.clip(edges[0], edges[-1]), edges)[0] for x in (before, after)]
+    finding = drift(before.to_frame(), after.to_frame(), cluster=None, binning="widths", rows=0)
+    assert finding.estimate == pytest.approx(psi(*counts))
+
+
+def test_the_error_is_a_noncentral_chi_square_s_and_intervals_share_the_level():
+    rng = np.random.default_rng(2)
+    before, after = normals(1000, rng, columns=2), normals(700, rng, shift=0.2, columns=2)
+    both = drift(before, after, cluster=None, rows=0)
+    unit = 1 / 1000 + 1 / 700
+    assert both.se == pytest.approx(unit * ncx2.std(9, both.estimate / unit))
+    first = both.table["column"][0]
+    alone = drift(before, after, columns=[first], cluster=None, rows=0, alpha=0.025)
+    assert both.ci == pytest.approx(alone.ci)
+
+
+def test_few_clusters_make_the_noise_larger_by_one_over_all_but_one():
+    rows = pd.DataFrame({"x": ["a", "b"] * 10})
+    apart = [rows.assign(user_id=np.arange(20) + begin) for begin in (0, 20)]
+    clustered, alone = drift(*apart), drift(rows, rows, cluster=None)
+    assert clustered.table["noise"][0] == pytest.approx(40 / 39 * alone.table["noise"][0])
 
 
 def test_missing_values_and_new_categories_are_bins_of_their_own():

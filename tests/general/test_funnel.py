@@ -9,7 +9,7 @@ from scipy.special import expit
 from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
-from toolkit.general.funnel import _wilson, funnel_attribution, funnel_recall, recall_margin
+from toolkit.general.funnel import _share, funnel_attribution, funnel_recall, recall_margin
 from toolkit.general.funnel_rows import refilter
 from toolkit.general.story_funnel import favourites_kept, story_lift
 from toolkit.world.company import tables
@@ -89,19 +89,22 @@ def test_ties_for_the_last_place_all_count():
 
 def test_one_favourite_a_cluster_gives_wilson_s_interval():
     hits = np.r_[np.ones(70), np.zeros(31)]
-    share, low, high, _ = _wilson(pd.Series(hits), pd.Series(np.arange(101)), 0.05)
-    # The clusters' error takes n - 1 for n, and Student's quantile stands for the normal one.
-    normal = proportion_confint(share * 100, 100, method="wilson")
-    assert (low, high) == pytest.approx(normal, abs=0.002)
-    assert low < normal[0]
-    assert high > normal[1]
+    told = _share(pd.Series(hits), pd.Series(np.arange(101)), 0.05)
+    assert (told.low, told.high) == pytest.approx(proportion_confint(70, 101, method="wilson"))
 
 
 def test_where_every_favourite_passed_the_interval_counts_clusters_not_rows():
-    hits, clusters = pd.Series(np.ones(50)), pd.Series(np.repeat(np.arange(10), 5))
     z = student.isf(0.025, 9)
-    assert _wilson(hits, clusters, 0.05)[1] == pytest.approx(10 / (10 + z**2))
-    assert _wilson(hits, clusters, 0.05)[2] == 1
+    told = _share(pd.Series(np.ones(50)), pd.Series(np.repeat(np.arange(10), 5)), 0.05)
+    assert told.low == pytest.approx(10 / (10 + z**2))
+    assert told.high == 1
+
+
+def test_of_one_cluster_s_favourites_the_share_has_no_interval():
+    frame, log, _ = funnel(requests=40, users=1, whole=1.0)
+    finding = funnel_recall(frame, log)
+    assert 0 < finding.estimate < 1
+    assert np.isnan([*finding.ci, finding.se, *finding.table[["low", "high"]].iloc[0]]).all()
 
 
 def test_the_interval_covers_between_93_and_97_percent_where_users_differ():
@@ -110,8 +113,8 @@ def test_the_interval_covers_between_93_and_97_percent_where_users_differ():
         user = rng.integers(0, 60, 200)
         chance = rng.choice([0.3, 0.9], 60)[user]
         # The chance of a hit is 0.6 on average over users.
-        _, low, high, _ = _wilson(pd.Series(rng.random(200) < chance), pd.Series(user), 0.05)
-        held += low <= 0.6 <= high
+        told = _share(pd.Series(rng.random(200) < chance), pd.Series(user), 0.05)
+        held += told.low <= 0.6 <= told.high
     assert 0.93 <= held / runs <= 0.97
 
 

@@ -212,6 +212,12 @@ def test_a_log_worth_fewer_than_a_hundred_rows_is_refused_whatever_its_number(ef
         assert not np.isnan(ope(heavy(effective), least_effective=2).estimate)
 
 
+def test_clipping_the_weights_doesn_t_make_a_log_worth_more():
+    finding = ope(heavy(50), estimator="clipped IPS", clip=1)
+    assert finding.table.set_index("estimator").loc["clipped IPS", "effective"] > 100
+    assert np.isnan(finding.estimate)
+
+
 def test_clipping_at_or_above_the_largest_weight_changes_nothing():
     log = rounds()
     weight = (log["target_prob"] / log["propensity"]).to_numpy()
@@ -227,6 +233,28 @@ def test_clipping_at_or_above_the_largest_weight_changes_nothing():
     # Nothing is let through: what is left is the model.
     assert below.loc["switch-DR", "value"] == pytest.approx(below.loc["DM", "value"])
     assert below.loc["switch-DR", "effective"] == 0
+
+
+def test_a_weight_at_the_clip_is_kept_by_the_switch():
+    log = rounds()
+    weight = (log["target_prob"] / log["propensity"]).to_numpy()
+    at = np.sort(weight)[-2]
+    told = value_estimates(log["y"], weight, q_logged=log["q_logged"], q_target=log["q_target"], clip=at)
+    kept = np.where(weight < weight.max(), weight, 0)
+    by_hand = (log["q_target"] + kept * (log["y"] - log["q_logged"])).mean()
+    assert told.set_index("estimator").loc["switch-DR", "value"] == pytest.approx(by_hand)
+
+
+def test_the_self_normalised_correction_has_the_delta_method_s_error():
+    log = rounds()
+    weight = (log["target_prob"] / log["propensity"]).to_numpy()
+    told = value_estimates(log["y"], weight, q_logged=log["q_logged"], q_target=log["q_target"])
+    off = (log["y"] - log["q_logged"]).to_numpy()
+    shift = (weight @ off) / weight.sum()
+    # A mean plus a ratio of means: the ratio's residuals over the mean weight.
+    pull = log["q_target"] + weight * (off - shift) / weight.mean()
+    by_hand = pull.std(ddof=1) / np.sqrt(8)
+    assert told.set_index("estimator").loc["SNDR", "se"] == pytest.approx(by_hand)
 
 
 def test_any_frame_serves():

@@ -64,6 +64,21 @@ def test_in_a_balanced_log_the_change_is_the_weighted_mean_of_daily_differences(
     assert finding.n_clusters == 150
 
 
+def test_alone_is_an_age_s_mean_over_its_days_by_what_each_is_worth():
+    log = shadow(days=2, hard=0.5)
+    # Of the second day a fifth of the rows, and few good ones among them.
+    second = log["ts"] >= START + pd.Timedelta("1D")
+    log = log[~second | (log["request_id"] % 5 == 0) & ((log["y"] == 0) | (log["request_id"] % 2 == 0))]
+    table = staleness_curve(log, replicates=2).table
+    by_hand = []
+    for _, rows in log.groupby(np.floor((log["ts"] - log["model_trained_at"]) / pd.Timedelta("1D"))):
+        days = [day for _, day in rows.groupby(rows["ts"].dt.floor("D"))]
+        # The harmonic mean of good and bad rows, but for a factor.
+        worth = [1 / (1 / day["y"].sum() + 1 / (1 - day["y"]).sum()) for day in days]
+        by_hand.append(np.average([roc_auc_score(day["y"], day["score"]) for day in days], weights=worth))
+    assert table["alone"].tolist() == pytest.approx(by_hand)
+
+
 def test_days_that_are_hard_for_all_are_taken_out_where_ages_overlap():
     # One model a day that is never replaced grows old while the days grow hard: alone, all is "age".
     seen = {day: [0, day] if day else [0] for day in range(4)}

@@ -2,10 +2,10 @@
 
 from conftest import ROOT
 
+from toolkit.nine_tables import SCHEMA
 from toolkit.publish import api, dictionary, teaching
 from toolkit.publish.anatomy import book
 from toolkit.publish.generated import Generated
-from toolkit.tables import SCHEMA
 
 
 def test_every_generated_part_writes_its_own_markdown():

@@ -103,6 +103,20 @@ def test_a_leak_of_a_few_percent_is_found_by_days_and_a_whole_stream_is_left_alo
     assert not slow_leak(counts[begin:], counts[:begin]).table["alarm"].any()
 
 
+def test_the_chart_s_unit_is_how_days_vary_however_few_weeks_say_what_is_usual():
+    rng, hours, spreads = np.random.default_rng(0), pd.date_range(BEGIN, periods=23 * 24, freq="h"), []
+    for _ in range(12):
+        # Three weeks, and two days of which a tenth and a fifth are lost.
+        kept = np.repeat([1.0, 0.9, 0.8], [21 * 24, 24, 24])
+        counts = pd.DataFrame({"ts": hours, "n": rng.poisson(400 * kept)})
+        table = slow_leak(counts[21 * 24 :], counts[: 21 * 24]).table
+        # Both sums grow by the day's loss, in the chart's units, less a slack of one half.
+        first, both = table["below"]
+        spreads.append(-table["log of rows"].diff()[1] / (both - 2 * first))
+    # Poisson's, of the 24 x 400 rows of a day.
+    assert np.mean(spreads) == pytest.approx(9600**-0.5, rel=0.1)
+
+
 def test_any_frame_will_do():
     counts = traffic(np.random.default_rng(6))
     day = 28 * 24

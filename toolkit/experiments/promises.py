@@ -3,42 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 
-
-class Estimate(NamedTuple):
-    """A number with its jackknife error, and the degrees of freedom of Student's law that goes with it.
-
-    `error` is nan where leaving some cluster out leaves nothing to estimate from, and `freedom` 0 where
-    one cluster has all that counts: then there is no interval and no p-value.
-
-    Examples
-    --------
-    >>> told = Estimate(2.0, 1.0, 10)
-    >>> [round(end, 2) for end in told.interval(0.05)], round(told.p, 3)
-    ([-0.23, 4.23], 0.073)
-    """
-
-    value: float
-    error: float
-    freedom: int
-
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """The interval at level `1 - alpha`."""
-        if not self.error:
-            return self.value, self.value
-        half = float(student.isf(alpha / 2, self.freedom)) * self.error if self.freedom else math.nan
-        return self.value - half, self.value + half
-
-    @property
-    def p(self) -> float | None:
-        """The p-value of 0, where there is one."""
-        if not (self.error > 0 and self.freedom):
-            return None
-        return float(2 * student.sf(abs(self.value) / self.error, self.freedom))
+from toolkit.resampling import Estimate
 
 
 def promised(score: np.ndarray, y: np.ndarray, seldom: np.ndarray, clusters: np.ndarray) -> Estimate:

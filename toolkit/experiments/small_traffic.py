@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from toolkit.experiments.launch import launch_extrapolation
-from toolkit.experiments.promises import Estimate, promised, promised_trend
+from toolkit.experiments.promises import promised, promised_trend
 from toolkit.finding import Finding, figure
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
-from toolkit.resampling import several
+from toolkit.resampling import Estimate, several
 from toolkit.rules import count, level, one_of
 
 __all__ = ["launch_extrapolation", "optimism_curve"]

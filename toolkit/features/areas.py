@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-from scipy.stats import t as student
 
+from toolkit.resampling import Estimate
 from toolkit.rules import level
 
 __all__ = ["Area", "auc_change", "clustered_area", "contrast"]
@@ -44,17 +44,16 @@ class Area:
     def ci(self, *, alpha: float = 0.05) -> tuple[float, float]:
         """Student's interval, with as many degrees of freedom as clusters that bear on it, less one."""
         level(alpha)
-        if math.isnan(self.se):
-            return math.nan, math.nan
-        half = float(student.isf(alpha / 2, np.count_nonzero(self.parts) - 1)) * self.se
-        return self.auc - half, self.auc + half
+        return self._told.interval(alpha)
 
     @property
-    def p(self) -> float:
-        """The p-value of "it is 0", for a difference of areas; nan where no error is known."""
-        if math.isnan(self.se) or self.se == 0:
-            return math.nan
-        return float(2 * student.sf(abs(self.auc) / self.se, np.count_nonzero(self.parts) - 1))
+    def p(self) -> float | None:
+        """The p-value of "it is 0", for a difference of areas; none where no error is known."""
+        return self._told.p
+
+    @property
+    def _told(self) -> Estimate:
+        return Estimate(self.auc, self.se, max(0, int(np.count_nonzero(self.parts)) - 1))
 
 
 def clustered_area(y: Any, score: Any, cluster: Any, *, here: Any = None) -> Area:

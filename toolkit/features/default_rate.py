@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from toolkit.features.differences import one_kind
 from toolkit.features.rates import wilson
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.resampling import Estimate, clustered_error, several
 from toolkit.rules import level, number
 
 # Upper ends of the bins of a key's age, in days.
@@ -172,13 +172,13 @@ def share_difference(hits: Any, served: Any, clusters: Sequence[Any], *, alpha: 
     rate, other = float(values[first].mean()), float(values[~first].mean())
     # Of each row, how far it moves the difference.
     push = np.where(first, (values - rate) / first.sum(), (other - values) / (~first).sum())
-    error, groups = clustered_error(push, clusters)
+    error, groups = largest_error(push, clusters)
     difference = rate - other
     counts = [len(pd.unique(np.asarray(clusters[0])[rows])) for rows in (first, ~first)]
     unseen, others = (1 - (alpha / 2) ** (1 / number) for number in counts)
     if error:
-        half = float(student.isf(alpha / 2, groups - 1)) * error
-        chance = float(2 * student.sf(abs(difference) / error, groups - 1))
+        told = Estimate(difference, error, groups - 1)
+        half, chance = told.interval(alpha)[1] - difference, told.p or 0.0
         # Of what alike rows can't tell, only the side exists on which a share can lie.
         below = (unseen if rate == 1 else 0.0) + (others if other == 0 else 0.0)
         above = (unseen if rate == 0 else 0.0) + (others if other == 1 else 0.0)
@@ -193,8 +193,11 @@ def share_difference(hits: Any, served: Any, clusters: Sequence[Any], *, alpha: 
     return Difference(difference, low, high, error, chance, groups)
 
 
-def clustered_error(push: Any, clusters: Sequence[Any]) -> tuple[float, int]:
-    """The standard error of a sum of row contributions, and the clusters that it stands on (the fewer, of two).
+def largest_error(push: Any, clusters: Sequence[Any]) -> tuple[float, int]:
+    """The standard error by clusters, of two kinds the largest of each alone and both; and how many clusters.
+
+    Of two kinds both ways together may come out too small in a small sample; each alone is then a floor,
+    and the fewer clusters count.
 
     Parameters
     ----------
@@ -207,26 +210,15 @@ def clustered_error(push: Any, clusters: Sequence[Any]) -> tuple[float, int]:
     Of a mean of independent rows it is the usual standard error:
 
     >>> y = np.array([1.0, 2, 3, 4])
-    >>> error, _ = clustered_error((y - y.mean()) / 4, [range(4)])
+    >>> error, _ = largest_error((y - y.mean()) / 4, [range(4)])
     >>> bool(np.isclose(error, y.std(ddof=1) / 2))
     True
     """
-    codes = [pd.factorize(np.asarray(names))[0] for names in clusters]
-    counts = [int(code.max()) + 1 for code in codes]
-    fewest = min(counts)
-    if fewest < 2:
-        raise ValueError(f"cluster: got {fewest}; an interval needs two clusters at least")
-
-    def part(code: np.ndarray) -> float:
-        sums = np.bincount(code, push)
-        return float(sums @ sums) * len(sums) / (len(sums) - 1)
-
-    variance = sum(part(code) for code in codes)
+    codes = [several(names, "cluster") for names in clusters]
+    errors = [clustered_error(push, code) for code in codes]
     if len(codes) == 2:
-        pair = pd.factorize(codes[0].astype(np.int64) * counts[1] + codes[1])[0]
-        # Two ways may come out too small in a small sample; each way alone is then a floor.
-        variance = max(variance - part(pair), *(part(code) for code in codes))
-    return math.sqrt(variance), fewest
+        errors.append(clustered_error(push, *codes))
+    return max(errors), min(int(code.max()) + 1 for code in codes)
 
 
 def _by_age(

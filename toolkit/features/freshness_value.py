@@ -141,7 +141,7 @@ def value_of_freshness(
         _value_verdict(column, change, mismatch, steps, alpha, left_out),
         unit="AUC",
         se=change.se,
-        p=None if math.isnan(change.p) else change.p,
+        p=change.p,
         n=len(judged),
         n_clusters=int(user.max()) + 1,
         alpha=alpha,

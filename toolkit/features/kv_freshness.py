@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import t as student
 
-from toolkit.features.default_rate import clustered_error
 from toolkit.features.differences import one_kind
 from toolkit.features.rates import wilson
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
+from toolkit.resampling import Estimate, clustered_error, several
 from toolkit.rules import level, number
 from toolkit.world.policies import fit_logistic
 
@@ -100,28 +99,29 @@ def kv_freshness(
         parts.append(("residual", *_residual(*values, there), there | True))
     records = []
     for what, value, push, among in parts:
-        codes = rows[cluster][among]
+        units = rows[cluster][among]
+        told = Estimate(value, math.nan, 0)
         # Values of one cluster alone don't say how clusters differ.
-        alone = codes.nunique() < 2 <= rows[cluster].nunique()
-        error, clusters = (math.nan, 1) if alone else clustered_error(push, [codes])
-        half = float(student.isf(alpha / 2, clusters - 1)) * error
-        records.append({"what": what, "value": value, "low": value - half, "high": value + half})
+        if not units.nunique() < 2 <= rows[cluster].nunique():
+            code = several(units, cluster)
+            told = Estimate(value, clustered_error(push, code), int(code.max()))
+        low, high = told.interval(alpha)
+        records.append({"what": what, "value": value, "low": low, "high": high})
         if what == "age, hours":
-            mean, age_error, ends, n_clusters = value, error, (value - half, value + half), clusters
+            mean = told
             for name, (hits, of) in shares.items():
                 records.append({"what": name, **_share(hits, rows[cluster][of], alpha)})
         if what == "residual":
-            chance = float(2 * student.sf(abs(value) / error, clusters - 1)) if error else None
-            records[-1]["p"] = chance
+            chance = records[-1]["p"] = told.p
     table = pd.DataFrame(records)
     return Finding(
-        mean,
-        ends,
+        mean.value,
+        mean.interval(alpha),
         _verdict(table, limit, chance, alpha),
         unit="hours",
-        se=age_error,
+        se=mean.error,
         n=int(there.sum()),
-        n_clusters=n_clusters,
+        n_clusters=int(mean.freedom) + 1,
         alpha=alpha,
         table=table,
         assumptions=(

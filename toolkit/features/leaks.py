@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +9,12 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
-from toolkit.features.areas import Area, clustered_area, contrast
+from toolkit.features.areas import clustered_area, contrast
 from toolkit.features.asof import asof_join
 from toolkit.features.own_label import leak_auc
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
+from toolkit.resampling import several
 from toolkit.rules import count, level
 
 __all__ = ["asof_audit", "leak_probe", "too_good"]
@@ -231,7 +231,7 @@ def leak_probe(
         raise ValueError(f"{count_col}: got {others[wrong][0]:g}; it must be a whole number, 0 at least")
     label, value = rows[y].to_numpy(int), rows[feature].to_numpy(float)
     share = float(label.mean())
-    code, clusters = _codes(rows[cluster], cluster)
+    code = several(rows[cluster], cluster)
     part = pd.qcut(others, bins, labels=False, duplicates="drop")
     # Where one count has more rows than a part should, the rest falls to one part: then by count itself.
     if len(np.unique(others)) <= bins:
@@ -283,9 +283,9 @@ def leak_probe(
         verdict,
         unit="of the slope of a leak",
         se=slope.se,
-        p=_p(slope),
+        p=slope.p,
         n=int(by_count["rows"].sum()),
-        n_clusters=clusters,
+        n_clusters=int(code.max()) + 1,
         alpha=alpha,
         table=by_count,
         assumptions=(
@@ -353,7 +353,7 @@ def too_good(
         labels.append(rows[y].to_numpy(int))
         values.append(rows[feature].to_numpy(float))
         units.append(rows[cluster].to_numpy())
-    code, clusters = _codes(np.concatenate(units), cluster)
+    code = several(np.concatenate(units), cluster)
     label, value = np.concatenate(labels), np.concatenate(values)
     first = np.arange(len(label)) < len(labels[0])
     areas = [clustered_area(label, value, code, here=here) for here in (first, ~first)]
@@ -373,9 +373,9 @@ def too_good(
         verdict,
         unit="AUC",
         se=difference.se,
-        p=_p(difference),
+        p=difference.p,
         n=int(table["rows"].sum()),
-        n_clusters=clusters,
+        n_clusters=int(code.max()) + 1,
         alpha=alpha,
         table=table,
         assumptions=(
@@ -387,16 +387,3 @@ def too_good(
             "either from a feature whose worth changed between the two times",
         ),
     )
-
-
-def _codes(clusters: Any, name: str) -> tuple[np.ndarray, int]:
-    """Clusters as numbers from 0, and how many there are; an error needs two."""
-    code, names = pd.factorize(np.asarray(clusters))
-    if len(names) < 2:
-        raise ValueError(f"{name}: got {len(names)}; an error needs two at least")
-    return code, len(names)
-
-
-def _p(area: Area) -> float | None:
-    """The p-value of "it is 0"; none where no error is known."""
-    return None if math.isnan(area.p) else area.p

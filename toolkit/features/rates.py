@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from toolkit.rules import level
 
-__all__ = ["Rate", "wilson"]
+__all__ = ["Rate", "score_interval", "wilson"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,26 @@ def wilson(hits: Any, clusters: Any = None, *, alpha: float = 0.05) -> Rate:
             quantile = float(student.isf(alpha / 2, len(names) - 1))
             effect = _design_effect(values, code, len(names))
     worth = n / effect
+    low, high = score_interval(rate, worth=worth, quantile=quantile)
+    return Rate(rate, low, high, math.sqrt(rate * (1 - rate) / worth), effect)
+
+
+def score_interval(rate: float, *, worth: float, quantile: float) -> tuple[float, float]:
+    """Wilson's interval of a share of which the number of independent trials that it is worth is known.
+
+    Parameters
+    ----------
+    rate : float
+    worth : float
+        Independent trials, not always a whole number.
+    quantile : float
+        The upper one of the law: the normal's, or Student's where `worth` was itself estimated.
+
+    Examples
+    --------
+    >>> [round(end, 4) for end in score_interval(0.2, worth=10, quantile=1.959964)]
+    [0.0567, 0.5098]
+    """
     centre = (rate + quantile**2 / (2 * worth)) / (1 + quantile**2 / worth)
     half = (
         quantile
@@ -90,8 +110,7 @@ def wilson(hits: Any, clusters: Any = None, *, alpha: float = 0.05) -> Rate:
         * math.sqrt(rate * (1 - rate) / worth + (quantile / worth / 2) ** 2)
     )
     # At an end the exact bound is the rate itself; the sum above would miss it in the last bit.
-    low, high = (0.0 if rate == 0 else centre - half), (1.0 if rate == 1 else centre + half)
-    return Rate(rate, low, high, math.sqrt(rate * (1 - rate) / worth), effect)
+    return (0.0 if rate == 0 else centre - half), (1.0 if rate == 1 else centre + half)
 
 
 def _design_effect(values: np.ndarray, code: np.ndarray, groups: int) -> float:

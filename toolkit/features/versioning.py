@@ -108,7 +108,7 @@ def version_matrix(
         _verdict(gap, agree, served_unlike, whole, alpha, table),
         unit="AUC",
         se=math.nan if gap is None else gap.se,
-        p=None if gap is None or math.isnan(gap.p) else gap.p,
+        p=None if gap is None else gap.p,
         n=len(rows),
         n_clusters=int(user.max()) + 1,
         alpha=alpha,

@@ -6,18 +6,17 @@ makes of a new score (here), two versions of a score (`contract`), who reads a t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, joinable, read_columns
 from toolkit.general.contract import QuantileShim, quantile_shim, replay, score_contract, shadow_scores
 from toolkit.general.funnel import funnel_attribution, funnel_recall
 from toolkit.general.lineage import lineage
+from toolkit.resampling import Estimate
 from toolkit.rules import level, number
 
 __all__ = [
@@ -190,7 +189,7 @@ def consumer_impact(
         part_units = units[here]
         # Half of alpha for each of two intervals: they hold together.
         slope, intercept = _line(part[regressor], part[target], part_units)
-        low, high = slope.ends(alpha if outcome is None else alpha / 2)
+        low, high = slope.interval(alpha if outcome is None else alpha / 2)
         row = {
             "version": version,
             "reads": len(part),
@@ -204,14 +203,14 @@ def consumer_impact(
             table.append({**row, "intercept": intercept})
             continue
         off = _mean(part[outcome] - part["score"], part_units)
-        off_low, off_high = off.ends(alpha / 2)
+        off_low, off_high = off.interval(alpha / 2)
         spread = float(part["score"].std())
         row |= {"mean_outcome": float(part[outcome].mean()), "off": off.value}
         row |= {"off_low": off_low, "off_high": off_high}
         table.append({**row, "acted_outcome": float(part.loc[part["action"] == 1, outcome].mean())})
         fits.append(_judged(low - 1, high - 1, off_low / spread, off_high / spread, margin=margin))
     change, _ = _line(rows["upstream_version"] == current, rows["action"], units)
-    ends = change.ends(alpha)
+    ends = change.interval(alpha)
     before, after = table
     when = "after against before"
     if together:
@@ -233,10 +232,10 @@ def consumer_impact(
         f"The consumer acts on {after['action_rate']:.1%} of {current}'s scores and "
         f"{before['action_rate']:.1%} of {reference}'s, {when}: {moved}{right}.",
         unit="share of reads",
-        se=change.se,
+        se=change.error,
         p=change.p,
         n=len(rows),
-        n_clusters=change.clusters,
+        n_clusters=len(np.unique(units)),
         alpha=alpha,
         table=pd.DataFrame(table),
         assumptions=(
@@ -286,28 +285,11 @@ def _read(times: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
     return ordered.iloc[aside], ordered.iloc[rows - 1 - aside]
 
 
-@dataclass(frozen=True)
-class _Jackknifed:
-    """A number with its error by the jackknife over clusters."""
-
-    value: float
-    se: float
-    clusters: int
-
-    def ends(self, alpha: float) -> tuple[float, float]:
-        half = float(student.isf(alpha / 2, self.clusters - 1)) * self.se
-        return self.value - half, self.value + half
-
-    @property
-    def p(self) -> float:
-        return float(2 * student.sf(abs(self.value) / self.se, self.clusters - 1)) if self.se > 0 else 1.0
-
-
-def _jackknifed(value: float, without: np.ndarray) -> _Jackknifed:
+def _jackknifed(value: float, without: np.ndarray) -> Estimate:
     """From the value and what it is without each of the clusters."""
     clusters = len(without)
     se = float(np.sqrt((clusters - 1) / clusters * ((without - without.mean()) ** 2).sum()))
-    return _Jackknifed(value, se, clusters)
+    return Estimate(value, se, clusters - 1)
 
 
 def _clusters(units: np.ndarray) -> np.ndarray:
@@ -317,13 +299,13 @@ def _clusters(units: np.ndarray) -> np.ndarray:
     return groups
 
 
-def _mean(values: Any, units: np.ndarray) -> _Jackknifed:
+def _mean(values: Any, units: np.ndarray) -> Estimate:
     values, groups = np.asarray(values, dtype=float), _clusters(units)
     rows, sums = np.bincount(groups), np.bincount(groups, values)
     return _jackknifed(float(values.mean()), (values.sum() - sums) / (len(values) - rows))
 
 
-def _line(x: Any, y: Any, units: np.ndarray) -> tuple[_Jackknifed, float]:
+def _line(x: Any, y: Any, units: np.ndarray) -> tuple[Estimate, float]:
     """Slope and intercept of the straight line through points."""
     x, y = (np.asarray(values, dtype=float) for values in (x, y))
     groups = _clusters(units)

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import norm
 
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
-from toolkit.resampling import clustered_error, several
+from toolkit.resampling import Estimate, clustered_error, several
 from toolkit.rules import level, number
 from toolkit.world.policies import fit_logistic
 
@@ -116,24 +115,24 @@ def bunching(
         raise ValueError(
             f"bandwidth: got {reach:.3g}, at which a density at the threshold is {min(below, above):.3g}; take a larger one"
         )
-    estimate = float(np.log(below / above))
     # Each density is a sum over rows, so the log ratio's variance is that of its senders' shares in it (mean 0).
-    se = clustered_error(below_rows / below - above_rows / above, users)
-    half = float(norm.isf(alpha / 2)) * se
+    error = clustered_error(below_rows / below - above_rows / above, users)
+    told = Estimate(float(np.log(below / above)), error)
+    low, high = told.interval(alpha)
     verdict = (
         "Scores gather just under the threshold"
-        if estimate > half
+        if low > 0
         else "Scores gather just over the threshold"
-        if estimate < -half
+        if high < 0
         else "There is no measurable jump at the threshold"
     )
     return Finding(
-        estimate,
-        (estimate - half, estimate + half),
-        f"{verdict}: they lie {np.exp(estimate):.2f} times as dense under it as over it.",
+        told.value,
+        (low, high),
+        f"{verdict}: they lie {np.exp(told.value):.2f} times as dense under it as over it.",
         unit="log of the density under over the density over",
-        se=se,
-        p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
+        se=told.error,
+        p=told.p,
         n=len(values),
         n_clusters=int(users.max()) + 1,
         alpha=alpha,
@@ -235,8 +234,8 @@ def mutability_decay(
     chance = expit(design @ weights)
     bread = np.linalg.inv((design * (chance * (1 - chance))[:, None]).T @ design)
     pull = (design * (y - chance)[:, None]) @ bread[:, 2]
-    se = clustered_error(pull, users)
-    slope, half = float(weights[2]), float(norm.isf(alpha / 2)) * se
+    slope = Estimate(float(weights[2]), clustered_error(pull, users))
+    low, high = slope.interval(alpha)
     by_week = []
     for one in mixed.index:
         here = week == one
@@ -244,14 +243,14 @@ def mutability_decay(
         by_week.append((int(one) + 1, int(here.sum()), np.nan if alone is None else float(alone[1])))
     first, last = by_week[0][2], by_week[-1][2]
     ends = "" if np.isnan(first + last) else f", from {first:.2f} in the first week to {last:.2f} in the last"
-    word = "falls" if slope < -half else "rises" if slope > half else "does not change measurably"
+    word = "falls" if high < 0 else "rises" if low > 0 else "does not change measurably"
     return Finding(
-        slope,
-        (slope - half, slope + half),
-        f"The weight of {column} {word}: {slope:+.3f} a week{ends}.",
+        slope.value,
+        (low, high),
+        f"The weight of {column} {word}: {slope.value:+.3f} a week{ends}.",
         unit="log-odds a standard deviation, a week",
-        se=se,
-        p=float(2 * norm.sf(abs(slope) / se)) if se else None,
+        se=slope.error,
+        p=slope.p,
         n=len(rows),
         n_clusters=int(users.max()) + 1,
         alpha=alpha,

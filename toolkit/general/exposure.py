@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
-from toolkit.resampling import bootstrap, clustered_error, interval
+from toolkit.resampling import Estimate, bootstrap, clustered_error, interval
 from toolkit.rules import count, level, number
 from toolkit.world.policies import fit_logistic
 
@@ -264,24 +264,18 @@ def explore_vs_exploit_gap(
         error = clustered_error(influence[-1], users)
         told.append((name, int(rows.sum()), y[rows].mean(), expected[rows].mean(), gap, error))
     table = pd.DataFrame(told, columns=["explored rows of items", "rows", "rate", "predicted", "gap", "se"])
-    estimate = float(table["gap"][0] - table["gap"][1])
-    se = clustered_error(influence[0] - influence[1], users)
-    half = float(norm.isf(alpha / 2)) * se
-    word = (
-        "underrates"
-        if estimate > half
-        else "overrates"
-        if estimate < -half
-        else "is not measurably wrong about"
-    )
+    gap = float(table["gap"][0] - table["gap"][1])
+    apart = Estimate(gap, clustered_error(influence[0] - influence[1], users))
+    low, high = apart.interval(alpha)
+    word = "underrates" if low > 0 else "overrates" if high < 0 else "is not measurably wrong about"
     return Finding(
-        estimate,
-        (estimate - half, estimate + half),
+        apart.value,
+        (low, high),
         f"The model {word} what it seldom shows: {table['rate'][0]:.1%} acted, {table['predicted'][0]:.1%} were "
         f"predicted; on other explored rows {table['rate'][1]:.1%} and {table['predicted'][1]:.1%}.",
         unit="difference of rates",
-        se=se,
-        p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
+        se=apart.error,
+        p=apart.p,
         n=int(asked.sum()),
         n_clusters=len(np.unique(users[asked])),
         alpha=alpha,

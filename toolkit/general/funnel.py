@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm
-from scipy.stats import t as student
 
+from toolkit.features.rates import Rate, wilson
 from toolkit.finding import Finding
 from toolkit.frames import with_outcomes
 from toolkit.general.funnel_rows import drawn_whole, filtered_groups, joined
@@ -62,7 +62,7 @@ def funnel_recall(
         passed, having few, would be scored whole without having been drawn, and is left out.
     alpha : float
         One minus the level of the intervals: Wilson's, for as many independent favourites as the
-        clusters are worth.
+        clusters are worth (`toolkit.features.rates.wilson`); none where there is one cluster.
 
     Returns
     -------
@@ -102,7 +102,8 @@ def funnel_recall(
             unknown.append(str(name))
             found, low, high = np.nan, np.nan, np.nan
         else:
-            found, low, high, _ = _wilson(mine["passed_light"], mine["cluster"], alpha)
+            told = _share(mine["passed_light"], mine["cluster"], alpha)
+            found, low, high = told.rate, told.low, told.high
         if name not in filtered:
             low = high = np.nan  # what passes with no filter is no sample of anything
         requests, passed_share = of["request_id"].nunique(), float(of["passed_light"].mean())
@@ -111,7 +112,8 @@ def funnel_recall(
     chosen = favourite[favourite["group"].isin(wanted)]
     if chosen.empty:
         raise ValueError(f"heavy_score: got no request scored whole in {', '.join(map(str, wanted))}")
-    estimate, low, high, se = _wilson(chosen["passed_light"], chosen["cluster"], alpha)
+    told = _share(chosen["passed_light"], chosen["cluster"], alpha)
+    estimate, low, high, se = told.rate, told.low, told.high, told.se
     what = "favourites" if top == 1 else f"{top} favourites"
     verdict = (
         f"The light ranker lets through {estimate:.0%} of the heavy ranker's {what} among all candidates"
@@ -354,18 +356,9 @@ def _said(left_out: int) -> str:
     )
 
 
-def _wilson(hits: pd.Series, clusters: pd.Series, alpha: float) -> tuple[float, float, float, float]:
-    """A share, its Wilson interval for as many independent trials as the clusters are worth, its error."""
-    found = hits.to_numpy(float)
-    share = float(found.mean())
-    groups = pd.factorize(clusters)[0]
-    known = int(groups.max()) + 1
-    residual = np.bincount(groups, found - share)
-    variance = float((residual**2).sum()) / len(found) ** 2 * known / max(known - 1, 1)
-    # A cluster whose trials all agree is worth one, and where every trial agrees nothing tells more.
-    worth = min(share * (1 - share) / variance, len(found)) if variance > 0 else known
-    z = student.isf(alpha / 2, known - 1) if known > 1 else norm.isf(alpha / 2)
-    centre = (share + z**2 / (2 * worth)) / (1 + z**2 / worth)
-    half = z / (1 + z**2 / worth) * np.sqrt(share * (1 - share) / worth + z**2 / (4 * worth**2))
-    low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
-    return share, float(low), float(high), float(np.sqrt(share * (1 - share) / worth))
+def _share(passed: pd.Series, clusters: pd.Series, alpha: float) -> Rate:
+    """The share of favourites that passed, with its interval; of one cluster there is none."""
+    hits = passed.to_numpy(float) == 1
+    if clusters.nunique() < 2:
+        return Rate(float(hits.mean()), np.nan, np.nan, np.nan, np.nan)
+    return wilson(hits, clusters, alpha=alpha)

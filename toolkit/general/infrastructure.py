@@ -21,7 +21,7 @@ from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, read_columns, with_outcomes
 from toolkit.general.handicaps import break_even_latency
 from toolkit.general.pilots import pilot_voi
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import Estimate, bootstrap, interval
 from toolkit.rules import count, level, number
 
 __all__ = ["break_even_latency", "handicap_bounds", "pilot_voi", "rows_to_show"]
@@ -181,7 +181,7 @@ def handicap_bounds(
         _verdict(told[0], ends, None if latency is None else float(np.median(late)), given, nested),
         unit="of AUC",
         se=se,
-        p=float(2 * norm.sf(abs(estimate) / se)) if given and se else None,
+        p=Estimate(estimate, se).p if given else None,
         n=len(user),
         n_clusters=len(np.unique(user)),
         alpha=alpha,

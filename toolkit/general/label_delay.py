@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from toolkit.finding import Finding
 from toolkit.frames import IMPRESSION, joinable, read_columns
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import Estimate, bootstrap, interval
 from toolkit.rules import count, level, number
 
 __all__ = ["label_maturity", "labels_in"]
@@ -149,7 +148,7 @@ def label_maturity(
         verdict,
         unit="of relative lift",
         se=se,
-        p=float(2 * norm.sf(abs(bias) / se)) if se > 0 else None,
+        p=Estimate(bias, se).p,
         n=len(rows),
         n_clusters=int(rows[cluster].nunique()),
         alpha=alpha,

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.general.coverage import halving
-from toolkit.resampling import clustered_error, several
+from toolkit.resampling import Estimate, clustered_error, several
 from toolkit.rules import level
 
 _LEAST_WEEKS = 12
@@ -197,26 +197,25 @@ def reports_vs_prevalence(audit: Any, *, cluster: str = "user_id", alpha: float 
         )
     slopes, pulls = zip(*(_log_trend(rows[name].to_numpy(float), week) for name in pair), strict=True)
     users = several(rows[cluster], cluster)
-    estimate = float(slopes[0] - slopes[1])
-    se = clustered_error(pulls[0] - pulls[1], users)
-    half = float(norm.isf(alpha / 2)) * se
+    told = Estimate(float(slopes[0] - slopes[1]), clustered_error(pulls[0] - pulls[1], users))
+    low, high = told.interval(alpha)
     table = rows.groupby(week)[["y", "reported"]].mean().rename(columns={"y": "prevalence"})
     table["reports per bad row"] = table["reported"] / table["prevalence"].where(table["prevalence"] > 0)
     table.insert(0, "week", table.index + 1)
     word = (
         "Reports fall faster than what they report"
-        if estimate < -half
+        if high < 0
         else "Reports rise against what they report"
-        if estimate > half
+        if low > 0
         else "Reports follow what they report, as far as this audit can tell"
     )
     return Finding(
-        estimate,
-        (estimate - half, estimate + half),
+        told.value,
+        (low, high),
         f"{word}: reports change by {np.expm1(slopes[0]):+.1%} a week, prevalence by {np.expm1(slopes[1]):+.1%}.",
         unit="log points a week",
-        se=se,
-        p=float(2 * norm.sf(abs(estimate) / se)) if se else None,
+        se=told.error,
+        p=told.p,
         n=len(rows),
         n_clusters=int(users.max()) + 1,
         alpha=alpha,

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy.stats import norm
 from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
 from toolkit.finding import Finding, figure
 from toolkit.frames import read_columns
+from toolkit.resampling import Estimate
 from toolkit.rules import count, level, number
 
 __all__ = [
@@ -250,15 +250,14 @@ def shift_split(
     }
     effective = effective_sample_size(weight[old])
     refusal = _refusal(effective, _gaps(pooled[list(features)], z, weight))
-    wide = float(norm.isf(alpha / 2))
     records = []
     for name, (size, pull) in parts.items():
         squares = np.bincount(code, pull) ** 2
         error = float(np.sqrt(squares.sum()))
         if refusal and name != "whole difference":
             size = error = float("nan")
-        carriers = float(squares.sum() ** 2 / (squares**2).sum()) if squares.any() else float("nan")
-        records.append((name, size, error, size - wide * error, size + wide * error, carriers))
+        carriers = effective_sample_size(squares) if squares.any() else float("nan")
+        records.append((name, size, error, *Estimate(size, error).interval(alpha), carriers))
     table = pd.DataFrame(records, columns=["part", "size", "se", "low", "high", "carriers"])
     table["reference_rows"], table["effective_rows"] = old.sum(), effective
     table["largest_weight"] = float(weight.max() / total)
@@ -269,7 +268,7 @@ def shift_split(
         refusal or _verdict(table),
         unit=f"of {value}",
         se=float(remains["se"]),
-        p=None if refusal or not remains["se"] else float(2 * norm.sf(abs(remains["size"]) / remains["se"])),
+        p=Estimate(float(remains["size"]), float(remains["se"])).p,
         n=len(y),
         n_clusters=None if cluster is None else int(code.max()) + 1,
         alpha=alpha,

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from toolkit.features.rates import score_interval
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
 from toolkit.general.label_noise import clean_auc, noisy_auc, positives_only
+from toolkit.general.mismatch import effective_sample_size
 from toolkit.rules import count, level, number, share
 
 __all__ = [
@@ -234,15 +236,13 @@ def _side(
     few = min(float(hit.sum()), float((1 - hit).sum())) < _FEWEST
     if few:
         # Too few to see how alike a user's rows are: as alike as can be.
-        worth = total**2 / float((np.bincount(user, weight) ** 2).sum())
+        worth = effective_sample_size(np.bincount(user, weight))
     else:
         worth = min(
             share_of * (1 - share_of) / max(float(moves @ moves), 1e-300),
-            total**2 / float((weight**2).sum()),
+            effective_sample_size(weight),
         )
-    centre = (share_of + z**2 / (2 * worth)) / (1 + z**2 / worth)
-    half = z / (1 + z**2 / worth) * math.sqrt(share_of * (1 - share_of) / worth + z**2 / (4 * worth**2))
-    return share_of, min(centre - half, share_of), max(centre + half, share_of), moves, few
+    return share_of, *score_interval(share_of, worth=worth, quantile=z), moves, few
 
 
 def _tenths(score: np.ndarray, weight: np.ndarray) -> np.ndarray:

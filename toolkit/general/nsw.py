@@ -11,10 +11,10 @@ from functools import lru_cache
 from importlib.resources import as_file, files
 
 import pandas as pd
-from scipy.stats import norm
 
 from toolkit.finding import Finding
 from toolkit.general.mismatch import shift_split
+from toolkit.resampling import Estimate
 from toolkit.rules import level, one_of
 
 __all__ = ["FEATURE_SETS", "experiment", "nsw", "reweighted"]
@@ -77,14 +77,14 @@ def experiment(*, alpha: float = 0.05) -> Finding:
     )
     effect = float(trained.mean() - control.mean())
     se = float((trained.var() / len(trained) + control.var() / len(control)) ** 0.5)
-    half = float(norm.isf(alpha / 2)) * se
+    told = Estimate(effect, se)
     return Finding(
         effect,
-        (effect - half, effect + half),
+        told.interval(alpha),
         f"Trained men earned {effect:,.0f} dollars more in 1978 than men who applied and were not drawn.",
         unit="dollars",
         se=se,
-        p=float(2 * norm.sf(abs(effect) / se)),
+        p=told.p,
         n=len(trained) + len(control),
         alpha=alpha,
         assumptions=("who was trained was drawn at random",),

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from toolkit.auc import Ranking
 from toolkit.finding import Finding
@@ -23,7 +22,7 @@ from toolkit.general.range_restriction import (
     sign_map,
     slice_path,
 )
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import Estimate, bootstrap, interval
 from toolkit.rules import count, level
 
 __all__ = [
@@ -158,7 +157,7 @@ def selection_audit(
         _selection_verdict(difference, ends, ci),
         unit="AUC",
         se=se,
-        p=float(2 * norm.sf(abs(estimate) / se)) if se > 0 else None,
+        p=Estimate(estimate, se).p,
         n=len(table),
         n_clusters=int(table[cluster].nunique()),
         alpha=alpha,

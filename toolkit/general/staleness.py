@@ -12,12 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from scipy.special import entr, xlogy
-from scipy.stats import norm
 
 from toolkit.auc import Ranking
 from toolkit.finding import Finding
 from toolkit.frames import read_columns
-from toolkit.resampling import bootstrap, interval
+from toolkit.resampling import Estimate, bootstrap, interval
 from toolkit.rules import count, level, one_of
 
 __all__ = ["metric_by_age", "staleness_curve"]
@@ -141,7 +140,7 @@ def staleness_curve(
         _verdict(metric, ages, unit, estimate, low, high),
         unit=metric,
         se=se,
-        p=float(2 * norm.sf(abs(estimate) / se)) if se > 0 else None,
+        p=Estimate(estimate, se).p,
         n=len(table),
         n_clusters=int(table[cluster].nunique()),
         alpha=alpha,

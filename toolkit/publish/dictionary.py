@@ -10,7 +10,7 @@ import pandas as pd
 
 from toolkit.publish.diagnostics import readers
 from toolkit.publish.generated import Generated
-from toolkit.tables import SCHEMA, Table, data_dictionary
+from toolkit.nine_tables import SCHEMA, Table, data_dictionary
 
 
 @cache

@@ -15,9 +15,9 @@ from typing import Any
 
 from docutils import nodes
 
+from toolkit.nine_tables import SCHEMA
 from toolkit.publish import api, glossary
 from toolkit.publish.anatomy import Chapter, book
-from toolkit.tables import SCHEMA
 
 DICTIONARY = "book/reference/data_dictionary"
 BIBLIOGRAPHY = "book/reference/bibliography"

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from toolkit.finding import Finding, figure
+from toolkit.resampling import Estimate
 from toolkit.rules import count, level
 from toolkit.shipping.fold_metrics import Metric, Rows, read_rows
 from toolkit.shipping.rolling_origin import RollingOriginSplit, instants, length
@@ -136,8 +136,10 @@ def split_gap(
             "looks better by": flatters.mean(0),
         }
     )
-    estimate, se, (low, high), p = _mean(flatters[:, 1], blocks, alpha)
-    table["low"], table["high"] = zip(*(_mean(f, blocks, alpha)[2] for f in flatters.T), strict=True)
+    means = [_mean(flatter, blocks) for flatter in flatters.T]
+    table["low"], table["high"] = zip(*(mean.interval(alpha) for mean in means), strict=True)
+    flattery = means[1]
+    low, high = flattery.interval(alpha)
     shown = f"{metric} {figure(read[:, 1].mean())} on rows drawn at random, {figure(read[:, 2].mean())} in rolling origin"
     if low > 0:
         verdict = f"The random split flatters the model: {shown}, with as many rows to train on."
@@ -146,12 +148,12 @@ def split_gap(
     else:
         verdict = f"No flattery shown: {shown}, no further apart than luck."
     return Finding(
-        estimate,
+        flattery.value,
         (low, high),
         verdict,
         unit=metric,
-        se=se,
-        p=p,
+        se=flattery.error,
+        p=flattery.p,
         n=int(sum(len(test) for _, test in splits)),
         n_clusters=blocks,
         alpha=alpha,
@@ -246,9 +248,9 @@ def embargo_curve(
             read[k, g] = told.value(test, told.fitted(train)(test))
             late[k, g] = (known[train] > come[test].min()).mean()
     worse = (-1 if metric == "AUC" else 1) * (read - read[:, :1])
-    means = [_mean(change, blocks, alpha) for change in worse.T]
+    means = [_mean(change, blocks) for change in worse.T]
     table = pd.DataFrame({"gap": [str(gap) for gap in gaps], metric: read.mean(0), "worse by": worse.mean(0)})
-    table["low"], table["high"] = zip(*(mean[2] for mean in means), strict=True)
+    table["low"], table["high"] = zip(*(mean.interval(alpha) for mean in means), strict=True)
     asked = len(gaps) - 1
     if told.known is not None:
         # Not the share of those trained on: it is small wherever there are many old rows, however late all are.
@@ -260,7 +262,8 @@ def embargo_curve(
                 f"gaps: got none long enough for the labels; {later[-1]:.1%} take longer than {gaps[-1]}"
             )
         asked = int(enough[0])
-    estimate, se, (low, high), p = means[asked]
+    price = means[asked]
+    low, high = price.interval(alpha)
     to = f"with a gap of {gaps[asked]}, {metric} {figure(read[:, asked].mean())} instead of {figure(read[:, 0].mean())}"
     if asked == 0:
         verdict = f"Labels are known in time: no gap beyond {gaps[0]} is asked for."
@@ -271,12 +274,12 @@ def embargo_curve(
     else:
         verdict = f"No price of the gap shows: {to}, no further apart than luck."
     return Finding(
-        estimate,
+        price.value,
         (low, high),
         verdict,
         unit=metric,
-        se=se,
-        p=p if asked else None,
+        se=price.error,
+        p=price.p if asked else None,
         n=int(sum(len(test) for _, test in folds[0])),
         n_clusters=blocks,
         alpha=alpha,
@@ -307,12 +310,7 @@ def _stretches(n_splits: int, blocks: int) -> None:
         raise ValueError(f"n_splits: got {n_splits}; it must be a multiple of the {blocks} blocks")
 
 
-def _mean(
-    values: np.ndarray, blocks: int, alpha: float
-) -> tuple[float, float, tuple[float, float], float | None]:
-    """The mean of test sets, and by blocks of them: its standard error, interval, and p-value of none."""
+def _mean(values: np.ndarray, blocks: int) -> Estimate:
+    """The mean of test sets, with the error of blocks of them."""
     of = values.reshape(blocks, -1).mean(1)
-    mean, se = float(of.mean()), float(of.std(ddof=1) / np.sqrt(blocks))
-    half = float(student.ppf(1 - alpha / 2, blocks - 1)) * se
-    p = float(2 * student.sf(abs(mean) / se, blocks - 1)) if se > 0 else None
-    return mean, se, (mean - half, mean + half), p
+    return Estimate(float(of.mean()), float(of.std(ddof=1) / np.sqrt(blocks)), blocks - 1)
