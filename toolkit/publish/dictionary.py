@@ -19,7 +19,7 @@ def example_rows() -> dict[str, dict[str, Any]]:
 
     Examples
     --------
-    >>> example_rows()["outcomes"]["y"]
+    >>> int(example_rows()["outcomes"]["y"])
     0
     """
     from toolkit.world import Settings
