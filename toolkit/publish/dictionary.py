@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toolkit.nine_tables import SCHEMA, Table, data_dictionary
 from toolkit.publish.diagnostics import readers
 from toolkit.publish.generated import Generated
-from toolkit.nine_tables import SCHEMA, Table, data_dictionary
 
 
 @cache
