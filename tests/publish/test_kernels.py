@@ -75,3 +75,16 @@ def test_a_kernel_that_dies_is_told_and_stops_no_other(tmp_path):
     assert list(failed) == [bad]
     assert "died" in str(failed[bad]).lower()
     assert done == [good]
+
+
+def test_a_chapter_shows_charts_and_tables_as_in_a_kernel_of_its_own(tmp_path):
+    source = (
+        "import pandas as pd\nfrom toolkit import charts, explore\nimport altair as alt\n"
+        "display(alt.Chart(pd.DataFrame({'x': [1]}), title='One mark').mark_point().encode(x='x:Q'))\n"
+        "print(pd.get_option('display.max_columns'))"
+    )
+    path, told = chapter(tmp_path / "chapter.ipynb", source), []
+    assert execute([path], {"TOOLKIT_RENDER": "text"}, lambda _, made, __: told.append(made)) == {}
+    chart, printed = told[0].cells[0].outputs
+    assert chart.data["text/plain"] == "Chart: One mark"
+    assert printed.text == "20\n"

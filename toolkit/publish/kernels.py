@@ -28,9 +28,6 @@ IMPORTED = (
     "scipy.signal",
     "scipy.stats",
     "sklearn.linear_model",
-    "toolkit.charts",
-    "toolkit.exercises",
-    "toolkit.explore",
     "vl_convert",
 )
 
@@ -85,6 +82,7 @@ class _Process:
 def _run(arguments: list[str], environment: dict[str, str], folder: str) -> None:
     """Be a kernel, in the fork."""
     import numpy as np
+    import pandas as pd
     from ipykernel.kernelapp import IPKernelApp
 
     os.setsid()  # a signal to a kernel reaches its workers too, and nobody else
@@ -93,6 +91,11 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str) -> None
     if sys.path[0] in ("", os.getcwd()):
         del sys.path[0]  # the builder's folder; a kernel puts its own there
     os.chdir(folder)
+    # Ours ask at import whether they're in a notebook, and the builder's came along: the chapter's are its own.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "toolkit"]:
+        del sys.modules[name]
+    # Imported without a notebook around it, pandas takes itself to be in a terminal, and leaves columns out.
+    pd.set_option("display.max_columns", 20)
     np.random.seed()  # noqa: NPY002 - or all kernels would draw the same numbers where nothing is seeded
     try:
         # It ends by itself once the process that it's a copy of has ended.
