@@ -26,16 +26,20 @@ A lift.
 """
 
 
-@pytest.fixture
-def page():
+def linked_page(docname):
     """A chapter's doctree after it got its links."""
     documents = dict.fromkeys((glossary.PAGE, links.DICTIONARY))
     documents |= {f"{api.PAGE}{part}": None for part in api.PARTS}
     builder = SimpleNamespace(format="html", get_relative_uri=lambda here, there: f"{there}.html")
     app = SimpleNamespace(builder=builder, srcdir=str(ROOT), env=SimpleNamespace(all_docs=documents, tocs={}))
     tree = publish_doctree(TEXT, settings_overrides={"doctitle_xform": False})
-    links.add_links(app, tree, "book/features/time_travel")
+    links.add_links(app, tree, docname)
     return tree
+
+
+@pytest.fixture
+def page():
+    return linked_page("book/features/time_travel")
 
 
 def test_code_that_is_a_public_name_leads_to_its_entry_and_other_code_to_nothing(page):
@@ -67,6 +71,14 @@ def test_a_chapter_ends_with_the_names_that_it_teaches(page):
     (line,) = [each for each in page.findall(nodes.paragraph) if "names-taught" in each["classes"]]
     assert line.astext().startswith("Reference: asof_audit, ")
     assert "leak_probe" in line.astext()
+
+
+def test_a_name_that_a_chapter_has_from_two_modules_says_which():
+    page = linked_page("book/experiments/shared_variables")
+    (line,) = [each for each in page.findall(nodes.paragraph) if "names-taught" in each["classes"]]
+    told = [each.astext() for each in line.findall(nodes.reference)]
+    assert {"ramp_up.tables", "shared_budget.tables", "srm"} <= set(told)
+    assert len(set(told)) == len(told)
 
 
 def test_a_chapter_leads_back_to_every_name_that_leads_to_it(page):

@@ -8,7 +8,7 @@ a chapter's prose to the glossary, and `:chapter:` to a heading of a chapter.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -230,9 +230,12 @@ def _name_at_the_end(app: Any, doctree: nodes.document, chapter: Chapter, chapte
 
 def _listing(app: Any, page: str, before: str, names: list[api.Name], kind: str) -> nodes.paragraph:
     line = nodes.paragraph("", "", nodes.Text(before), classes=[kind])
+    often = Counter(each.name for each in names)
     for place, each in enumerate(names):
         link = _link(app, page, each.page, each.full)
-        link += nodes.literal(each.name, each.name)
+        # Of a name that stands in two modules, which one.
+        name = each.name if often[each.name] == 1 else ".".join(each.full.split(".")[-2:])
+        link += nodes.literal(name, name)
         line += [nodes.Text(", "), link] if place else [link]
     line += nodes.Text(".")
     return line
