@@ -1,14 +1,15 @@
 """What does Sphinx have to do differently for pages that load nothing from another host?
 
 A Sphinx extension: formulas as MathML, the demos' scripts and styles, and a last pass over each
-page as it's written (`toolkit.publish.pages`), over all cores. And what is made from code and chapters: reference and glossary, the
-teachers' pages, the links to them (`toolkit.publish.links`).
+page as it's written (`toolkit.publish.pages`), over all cores. And what is made from code and
+chapters: reference and glossary, the teachers' pages, the links to them (`toolkit.publish.links`).
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def _configure(app: Any, config: Any) -> None:
     for name, value in _DOCSTRINGS.items():
         setattr(config, name, value)
     # Jupyter Book has no option for it. This extension doesn't say that it's safe: all it does, it does after reading.
-    app.parallel = os.cpu_count()
+    # Processes are forks, so on Linux alone, as for kernels.
+    app.parallel = os.cpu_count() if sys.platform == "linux" else 1
     if numbering := app.extensions.get("sphinx_multitoc_numbering"):
         numbering.parallel_read_safe = True
 
