@@ -75,7 +75,7 @@ def diagnostics() -> tuple[api.Name, ...]:
     """
     found = []
     for each in api.names():
-        node = api._node(each.module, each.name)
+        node = api.statement(each.module, each.name)
         if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns) == "Finding":
             first = node.args.args[:1]
             if first and first[0].annotation and ast.unparse(first[0].annotation) != "str":
@@ -111,7 +111,7 @@ def call(name: api.Name) -> str:
     >>> call(resolved("asof_audit"))
     'asof_audit(training_table, feature_history, feature=...)'
     """
-    node = api._node(name.module, name.name)
+    node = api.statement(name.module, name.name)
     assert isinstance(node, ast.FunctionDef)
     given = node.args.args[: len(node.args.args) - len(node.args.defaults)]
     named = [
@@ -124,7 +124,7 @@ def call(name: api.Name) -> str:
 
 def answers(name: api.Name) -> str:
     """The sentence that defines a function."""
-    node = api._node(name.module, name.name)
+    node = api.statement(name.module, name.name)
     assert isinstance(node, ast.FunctionDef)
     return (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
 
@@ -140,7 +140,7 @@ def readers() -> dict[str, tuple[api.Name, ...]]:
     """
     found: dict[str, list[api.Name]] = defaultdict(list)
     for each in diagnostics():
-        node = api._node(each.module, each.name)
+        node = api.statement(each.module, each.name)
         assert isinstance(node, ast.FunctionDef)
         parameters = [parameter.arg for parameter in (*node.args.args, *node.args.kwonlyargs)]
         for parameter in parameters:

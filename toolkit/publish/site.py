@@ -14,7 +14,17 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from toolkit.publish import api, diagnostics, dictionary, fonts, glossary, links, mathematics, pages, teaching
+from toolkit.publish import (
+    diagnostics,
+    dictionary,
+    entries,
+    fonts,
+    glossary,
+    links,
+    mathematics,
+    pages,
+    teaching,
+)
 
 _STYLES = {"explore.css": "toolkit.explore", "site.css": "toolkit.publish"}
 _SCRIPTS = {"explore.js": "toolkit.explore", "exercise.js": "toolkit.exercises"}
@@ -46,8 +56,8 @@ def setup(app: Any) -> dict[str, Any]:
         app.setup_extension(extension)
     app.add_directive("data-dictionary", dictionary.DataDictionary)
     app.add_directive("diagnostics", diagnostics.Diagnostics)
-    app.add_directive("api", api.ApiPart)
-    app.add_directive("api-index", api.ApiIndex)
+    app.add_directive("api", entries.ApiPart)
+    app.add_directive("api-index", entries.ApiIndex)
     app.add_directive("terms", glossary.Terms)
     app.add_directive("teaching-overview", teaching.Overview)
     app.add_directive("guide", teaching.Guide)
@@ -55,9 +65,9 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_role("chapter", links.chapter_role)
     app.add_role("entry", links.entry_role)
     # Before napoleon turns the sections of a docstring into fields.
-    app.connect("autodoc-process-docstring", api.add_places, priority=400)
-    app.connect("autodoc-process-docstring", api.keep_as_written, priority=600)
-    app.connect("autodoc-process-signature", api.short_signature)
+    app.connect("autodoc-process-docstring", entries.add_places, priority=400)
+    app.connect("autodoc-process-docstring", entries.keep_as_written, priority=600)
+    app.connect("autodoc-process-signature", entries.short_signature)
     app.connect("env-get-outdated", _generated_again)
     app.connect("doctree-resolved", links.add_links)
     app.connect("config-inited", _configure)
