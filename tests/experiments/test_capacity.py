@@ -224,9 +224,9 @@ def test_outcomes_that_never_vary_and_resources_named_by_numbers_are_refused_in_
     ts = pd.date_range("2026-03-02", periods=40, freq="h", tz="UTC")
     log = pd.DataFrame({"request_id": range(40), "item_id": 1, "user_id": range(40), "ts": ts})
     log["arm"] = ["control", "treatment"] * 20
-    outcomes = log[["request_id", "item_id"]].assign(y=0)
+    outcomes = log[["request_id", "item_id"]].assign(y=1)
     used = pd.DataFrame({"ts": ts, "resource": 1, "capacity": 1.0, "used": np.arange(40) // 2 % 2})
-    with pytest.raises(ValueError, match="y: got 0 in every row"):
+    with pytest.raises(ValueError, match="y: got 1 in every row"):
         capacity_interference(log, outcomes, used)
     with pytest.raises(ValueError, match="resource: got None for resources 1, 2; it must name one"):
         capacity_interference(log, outcomes, pd.concat([used, used.assign(resource=2)]))

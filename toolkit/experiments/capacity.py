@@ -115,7 +115,7 @@ def capacity_interference(
     is_treated = (rows["arm"] == treated).to_numpy()
     out = rows["exhausted"].to_numpy(bool)
     y = rows[value].to_numpy(float)
-    if np.ptp(y) == 0:
+    if np.ptp(y) == 0 and y[0]:
         raise ValueError(f"{value}: got {y[0]:g} in every row; where nothing varies no lift can be told")
     users = several(rows[cluster], cluster)
     shown, se = by_state(y, is_treated, out, users)

@@ -72,6 +72,7 @@ def check_once(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from toolkit.features.sources import open_engine, source
     >>> once = pd.Timestamp("2026-03-02", tz="UTC")
     >>> history = pd.DataFrame({"entity_id": 7, "feature": "rate", "event_ts": once, "available_ts": once,
