@@ -36,7 +36,6 @@ _THEME: Spec = {
         "titlePadding": 8,  # the browser draws some labels wider than Vega thinks
         "titleFontWeight": "normal",
     },
-    "axisX": {"labelSeparation": 6},  # the outermost labels are drawn inwards, towards their neighbours
     "legend": {
         "orient": "top",
         "columns": 3,

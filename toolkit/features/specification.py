@@ -292,7 +292,8 @@ def read_requests(requests: Any, *, name: str = "requests") -> pd.DataFrame:
     --------
     >>> read_requests(pd.DataFrame({"row_id": [1], "entity_id": [7], "ts": ["2026-03-01"]}))
     Traceback (most recent call last):
-    ValueError: ts: got str in requests; it must be times with their zone...
+    ValueError: ts: got str in requests; it must be times with their zone (pd.to_datetime with utc=True gives
+    them; it takes times without a zone for UTC)
     """
     table = read_columns(requests, name, ["row_id", "entity_id", "ts"], key=["row_id"], times=["ts"])
     table["ts"] = table["ts"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from toolkit.nine_tables import SCHEMA
 from toolkit.publish import api
 from toolkit.publish.anatomy import Chapter
 from toolkit.publish.generated import Generated
-from toolkit.tables import SCHEMA
 
 PAGE = "book/reference/diagnostics"
 # What a parameter is called that takes one of the nine tables, where it isn't the table's own name.
